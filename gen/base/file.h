@@ -1,0 +1,31 @@
+/* file: whole files in, whole files out. What is written appears complete or not at all: it is
+ * written beside, synced, renamed, and its folder synced. */
+#ifndef PIPEWRIGHT_FILE_H
+#define PIPEWRIGHT_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gen/base/error.h"
+#include "gen/base/region.h"
+
+/* Reads a whole file of at most `limit` bytes; a 0 byte is added after the last. `length` may be
+ * NULL. Missing, unreadable, or too large: error_input naming the file. */
+char *file_read(Region *region, const char *path, size_t limit, size_t *length, Error *error);
+bool  file_write(const char *path, const void *bytes, size_t count, Error *error);
+bool  file_make_folders(const char *path, Error *error); /* like mkdir -p */
+bool  file_exists(const char *path);
+bool  file_is_folder(const char *path);
+int64_t file_size(const char *path); /* -1 if there is none */
+bool  file_copy(const char *from, const char *to, Error *error);
+bool  file_remove_tree(const char *path, Error *error);
+
+/* The names in a folder, sorted by bytes, without "." and ".."; ends in NULL. */
+char **file_names(Region *region, const char *folder, int *count, Error *error);
+
+char *path_join(Region *region, const char *folder, const char *name);
+char *path_folder(Region *region, const char *path); /* "a/b/c" -> "a/b", "c" -> "." */
+const char *path_name(const char *path);             /* "a/b/c" -> "c" */
+
+#endif

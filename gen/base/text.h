@@ -1,0 +1,35 @@
+/* text: a growing string, and the numbers in it the same in every locale. */
+#ifndef PIPEWRIGHT_TEXT_H
+#define PIPEWRIGHT_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gen/base/region.h"
+
+typedef struct Text {
+    Region *region; /* owns `at` */
+    char   *at;     /* always ends in 0, never NULL after text_new */
+    size_t  length, room;
+} Text;
+
+Text text_new(Region *region);
+void text_add(Text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_bytes(Text *text, const void *bytes, size_t count);
+
+/* "1.5 MiB", "33 tokens" for people; exact when the number is short. */
+const char *text_size(Region *region, int64_t bytes);
+const char *text_seconds(Region *region, double seconds);
+
+/* A double that reads back to the same bits, in the C locale ("0.1", "1e-05"). */
+const char *text_double(Region *region, double value);
+
+/* The nearest of `names` (NULL-terminated) to a mistyped word, or NULL if none is near. */
+const char *text_nearest(const char *word, const char *const *names);
+
+/* "512 MiB", "2K", "1e-3", "2%": whole text or false. Units: KiB MiB GiB TiB, KB MB GB TB for bytes;
+ * K and M are 1,024 and 1,024 squared for tokens: "2K" is 2,048, as context lengths are written. */
+bool text_to_bytes(const char *text, int64_t *bytes);
+bool text_to_tokens(const char *text, int64_t *tokens);
+
+#endif
