@@ -38,6 +38,8 @@ typedef struct PwProgram {
     uint64_t ranks;             /* offset of PwRank[nranks]                                    */
     uint64_t order, norder;     /* offset and count of PwOrder                                 */
     int64_t  position;          /* data position after this step: sequences taken since start  */
+    uint64_t loss_sequence;     /* offset of int32_t [nlosses]: the sequence of each loss row   */
+    int64_t  nlosses;           /* a row for every segment of every chunk, by chunk             */
     char     plan_hash[64];     /* SHA-256 of the plan's JSON, hexadecimal, no 0 at the end    */
 } PwProgram;
 
@@ -52,6 +54,9 @@ typedef struct PwRank {
     int64_t  arena_bytes;      /* the peak: what this program needs, static part included      */
     int64_t  peak_instruction; /* the first instruction at which the peak is in use            */
     int64_t  capacity;
+    int64_t  losses; /* address of double [nlosses], complete on every rank when clip runs; -1 */
+    int64_t  next;   /* generate: address of int32_t [nnext], the sampled tokens; -1: none     */
+    int64_t  nnext;
 } PwRank;
 
 /* One instruction. Which fields a kind uses: instructions.def. */

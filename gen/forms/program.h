@@ -81,6 +81,8 @@ typedef struct Program {
     double       weight, predicted_seconds;
     PwOrder     *order; /* all ranks' instructions in one order that respects messages         */
     int64_t      norder;
+    int32_t     *loss_sequence; /* [nlosses] the sequence of each row of `losses`               */
+    int64_t      nlosses;
     char         plan_hash[65];
 } Program;
 

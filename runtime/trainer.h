@@ -1,0 +1,63 @@
+/* trainer.h: what an artifact's emitted code tells the runtime about the job. emit_c prints one
+ * `pw_job` (job.c of the artifact); everything in it is constant. */
+#ifndef PW_TRAINER_H
+#define PW_TRAINER_H
+
+#include "runtime/kernel.h"
+
+typedef enum PwStaticKind { /* the same order as StaticKind of gen/forms/layout.h               */
+    PW_STATIC_WEIGHT, PW_STATIC_GRADIENT, PW_STATIC_MOMENT1, PW_STATIC_MOMENT2,
+    PW_STATIC_TABLE, PW_STATIC_NORMS, PW_STATIC_CLIP,
+} PwStaticKind;
+
+/* Rows of a static buffer that are one Hugging Face tensor (qkv is three). */
+typedef struct PwTensor {
+    const char *name; /* "model.layers.3.self_attn.q_proj.weight"                              */
+    int32_t     rank; /* its home                                                              */
+    int64_t     rows, columns;
+    int64_t     weight, gradient, moment1, moment2; /* addresses in the rank's arena           */
+    double      deviation; /* of its first values; 0: ones                                     */
+} PwTensor;
+
+typedef struct PwCodeletEntry {
+    const char *name;
+    PwCodelet   run;
+} PwCodeletEntry;
+
+typedef struct PwTable { /* RoPE's cosines and sines                                           */
+    int32_t rank;
+    int64_t address;
+} PwTable;
+
+typedef struct PwJob {
+    const char *name;      /* of the job file                                                  */
+    const char *job_hash;  /* what must be the same to go on from a saved state: model, data, seed */
+    const char *code_hash; /* of the emitted sources; another one is noted                     */
+    const char *data_hash; /* of the token set's .idx; "" where only lengths were known        */
+    int32_t     nranks;
+    int64_t     layers, hidden, heads, kv_heads, head_dim, ffn, vocabulary, context;
+    int32_t     tied;
+    const int64_t *static_bytes; /* [nranks]                                                   */
+    const int64_t *capacity;     /* [nranks]                                                   */
+    const PwTensor *tensors;     /* saved, loaded and exported under these names               */
+    int32_t         ntensors;
+    const PwTable  *tables; /* [ntables]                                                       */
+    int32_t         ntables;
+    const double   *rope_frequency; /* [head_dim / 2]                                          */
+    double          rope_factor;
+    const PwCodeletEntry *codelets;
+    int32_t               ncodelets;
+    /* training */
+    int64_t  steps, save_every, save_keep, evaluate_every;
+    uint64_t seed;
+    double   clip, learning_rate, weight_decay, beta1, beta2, epsilon;
+    int32_t  curve; /* 0 constant, 1 cosine, 2 wsd                                              */
+    int64_t  warmup, decay;
+    double   final_rate;
+    double   useful_flops_per_token; /* without attention; for "% of peak"                     */
+    const char *config_json;         /* Hugging Face config.json of this model, whole text     */
+} PwJob;
+
+extern const PwJob pw_job;
+
+#endif
