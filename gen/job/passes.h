@@ -1,0 +1,37 @@
+/* passes of a job, in their order: parse (gen/forms/job.h), differentiate, fuse, emit, tune, place.
+ * gen/compile.c calls them; none calls another. */
+#ifndef PIPEWRIGHT_JOB_PASSES_H
+#define PIPEWRIGHT_JOB_PASSES_H
+
+#include "gen/forms/cost.h"
+#include "gen/forms/job.h"
+#include "gen/forms/layout.h"
+#include "gen/forms/lengths.h"
+
+/* model -> codelet table. `real_bytes`: 4, or 8 for the double build of the tests. */
+Codelets *differentiate(Region *region, const Model *model, int real_bytes, Error *error);
+bool      fuse(Region *region, Codelets *codelets, const Model *model, Error *error);
+
+/* job, cost -> layout: stages divided by cost where the job leaves it open, homes, static map. */
+Layout *place(Region *region, const Job *job, const Model *model, const Codelets *codelets,
+              const Cost *cost, Error *error);
+
+/* The shipped profile of the device (lua/machines/NAME.lua), as a cost table for these codelets. */
+Cost *cost_profile(Region *region, const char *device, const Codelets *codelets, const Model *model,
+                   Error *error);
+
+/* What emit prints: text of each file of the artifact's code/ folder. */
+typedef struct EmittedFile {
+    const char *name; /* "shapes.h", "codelets.c", "codelets.h", "job.c"                       */
+    const char *text;
+} EmittedFile;
+typedef struct Emitted {
+    EmittedFile files[8];
+    int         nfiles;
+} Emitted;
+/* `job_hash`, `data_hash`: 64 hexadecimal digits, or "". code_hash is of the files themselves. */
+bool emit(Region *region, const Job *job, const Model *model, const Codelets *codelets,
+          const Layout *layout, const char *job_hash, const char *data_hash, Emitted *out,
+          Error *error);
+
+#endif
