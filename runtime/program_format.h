@@ -48,6 +48,7 @@ typedef struct PwRank {
     uint64_t operands, noperands;         /* PwOperand                                         */
     uint64_t buffers, nbuffers;           /* PwBuffer: for listings, proofs and watermarks     */
     uint64_t segments, nsegments;         /* PwSegment                                         */
+    uint64_t origins;                     /* PwOrigin [nsegments]: for listings and proofs     */
     uint64_t sources, nsources;           /* PwSource                                          */
     uint64_t text, text_bytes;            /* names, each ended by 0                            */
     int64_t  static_bytes;     /* the same in all programs of an artifact: arena [0, static)   */
@@ -64,7 +65,7 @@ typedef struct PwInstruction {
     uint8_t  kind;    /* PwInstructionKind                                                     */
     uint8_t  flags;   /* PW_CALL_*                                                             */
     uint16_t codelet; /* index in the codelet table                                            */
-    int32_t  peer;    /* send, sent, receive, wait: the other rank                             */
+    int32_t  peer;    /* send, sent, receive, wait: the other rank; mark: the stage            */
     int32_t  layer;   /* 0 .. layers - 1; embedding -1; head: layers; -2: none                 */
     int32_t  chunk;   /* chunk of the plan; -1: none                                           */
     int32_t  message; /* send, sent, receive, wait: number within this rank, pairs them up     */
@@ -87,6 +88,11 @@ typedef struct PwOperand {
 } PwOperand;
 
 typedef enum PwAccess { PW_READ, PW_WRITE, PW_ADD } PwAccess;
+
+/* What a segment's addresses belong to: buffers by index (-1: none), the sequence in the batch. */
+typedef struct PwOrigin {
+    int32_t kv, dkv, sequence, unused;
+} PwOrigin;
 
 typedef struct PwBuffer {
     uint64_t name; /* offset of its name in the rank's text                                    */

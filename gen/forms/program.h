@@ -7,7 +7,11 @@
 #include "gen/forms/plan.h"
 #include "runtime/program_format.h"
 
-/* Rows of a buffer that live and die together: keys and values of chunk j, from Fj to Bj. */
+extern const char *const instruction_names[PW_NINSTRUCTIONS]; /* "load", "call", ...           */
+extern const char *const program_kind_names[];                /* "train", "evaluate", ...      */
+
+/* Rows of a buffer that live and die together: keys and values of chunk j, from Fj to Bj. Rows that
+ * are written anew after their last use have a part for each life. */
 typedef struct BufferPart {
     int64_t row, rows;
     int     first; /* the instruction of this rank that writes them first; -1: not yet         */
@@ -19,7 +23,7 @@ typedef struct BufferPart {
 typedef struct Buffer {
     const char *name;                   /* as listings call it: "C2.L4.q", "S2.L4.kv"          */
     int64_t     row_bytes, rows, bytes; /* bytes: all rows, rounded up to PW_ALIGN             */
-    BufferPart *parts; /* [nparts], by row; together they are all rows; filled in by allocate  */
+    BufferPart *parts; /* [nparts], by row, then life; filled in by allocate                   */
     int         nparts;
     int64_t     offset; /* bytes from the start of the arena; -1 before allocate               */
     bool        is_static;
@@ -46,7 +50,8 @@ typedef struct Instruction {
     int               layer, chunk;
     int               peer, message; /* `message` pairs send with sent, receive with wait      */
     int               tokens;
-    Operand          *operands; /* call: in the order of the codelet table                     */
+    Operand          *operands; /* call: in the order of the codelet table; load: tokens,      */
+                                /* targets, weights                                            */
     int               noperands;
     CallSegment      *segments;
     int               nsegments;
@@ -85,6 +90,9 @@ typedef struct Program {
     int64_t      nlosses;
     char         plan_hash[65];
 } Program;
+
+/* The rank's buffer of that name, or -1. "losses" and "next" are known to the runtime. */
+int program_buffer(const RankProgram *rank, const char *name);
 
 /* Listing text. Reading needs the codelet table, for names; `name` stands in errors. */
 void     program_print(const Program *program, const Codelets *codelets, Text *out);
