@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "gen/base/error.h"
 #include "gen/base/region.h"
@@ -14,6 +15,18 @@
  * NULL. Missing, unreadable, or too large: error_input naming the file. */
 char *file_read(Region *region, const char *path, size_t limit, size_t *length, Error *error);
 bool  file_write(const char *path, const void *bytes, size_t count, Error *error);
+
+/* The same, piece by piece, for what is larger than memory. A write or finish that fails has taken
+ * the unfinished file away; a writer that stops early abandons it (twice does no harm). */
+typedef struct FileOut {
+    FILE *stream; /* NULL: finished or abandoned */
+    char *path, *temporary, *folder;
+} FileOut;
+bool file_out_open(FileOut *out, Region *region, const char *path, Error *error);
+bool file_out_write(FileOut *out, const void *bytes, size_t count, Error *error);
+bool file_out_finish(FileOut *out, Error *error);
+void file_out_abandon(FileOut *out);
+
 bool  file_make_folders(const char *path, Error *error); /* like mkdir -p */
 bool  file_exists(const char *path);
 bool  file_is_folder(const char *path);
