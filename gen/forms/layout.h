@@ -16,7 +16,8 @@ typedef struct LayoutStage {
 } LayoutStage;
 
 typedef enum StaticKind {
-    STATIC_WEIGHT, STATIC_GRADIENT, STATIC_MOMENT1, STATIC_MOMENT2,
+    STATIC_WEIGHT, /* a tied weight has none: its values are those of the weight that it shares   */
+    STATIC_GRADIENT, STATIC_MOMENT1, STATIC_MOMENT2,
     STATIC_TABLE, /* rope                                                                      */
     STATIC_NORMS, /* a double for every tensor of the model: squares of its gradient           */
     STATIC_CLIP,  /* 2 doubles                                                                 */
@@ -45,6 +46,7 @@ typedef struct Layout {
     int         *homes; /* [(layers + 2) * 2]: rank that is home to pre (even) and post (odd) of */
                         /* embedding (entry 0, 1), layer l (2 l + 2, 2 l + 3), head (last two)   */
     RankLayout  *ranks;
+    int          real_bytes; /* of a real: 4; 8 in the double build of the tests; 0 stands for 4 */
 } Layout;
 
 /* A number for every tensor: weight w of layer l. Order: embed's weights, then layer by layer in the

@@ -59,7 +59,7 @@ typedef struct PlanCosts {
 } PlanCosts;
 
 typedef struct Prediction {
-    double   seconds, bound, bubble;
+    double   seconds, bound, bubble; /* seconds < 0: not predicted                             */
     int64_t *peak_bytes; /* [nranks]; NULL: not known                                          */
 } Prediction;
 
@@ -70,6 +70,7 @@ typedef struct Plan {
     int64_t    *sequences;        /* lengths                                                   */
     int         nsequences;
     int         nranks;
+    int64_t     layers; /* of the model: the length of every Chunk.recompute                   */
     int        *homes; /* as Layout.homes, or NULL: the layout's                               */
     Pipeline   *pipelines;
     int         npipelines;
@@ -87,6 +88,9 @@ Plan *plan_read(Region *region, const char *text, const char *name, int64_t laye
 void  plan_print(const Plan *plan, Text *out); /* one line, no newline at its end */
 bool  plan_check(const Plan *plan, const Model *model, const Batch *batch, const Layout *layout,
                  Error *error);
+
+/* "F3", and "F3.1" where the rank holds several stages of the chunk's pipeline. */
+void plan_operation_print(const Plan *plan, int rank, const PlanOperation *operation, Text *out);
 
 /* Whether W stands in the order for this chunk on this stage. */
 bool plan_splits(const Plan *plan, int chunk, int stage);
