@@ -51,7 +51,7 @@ bool fields_known(const Fields *at, const char *const *names)
             continue;
         const char *nearest = text_nearest(key, names);
         return error_at(at->error, ((Place){at->file, 0}), .field = field_path(at, key),
-                        .found = "a field that this form does not have",
+                        .found  = "a field that this form does not have",
                         .remedy = nearest ? region_format(at->region, "did you mean %s?", nearest)
                                           : NULL);
     }
@@ -68,9 +68,9 @@ bool fields_whole(const Fields *at, const char *name, int64_t least, int64_t mos
     const json_t *found = fields_get(at, name);
     if (!json_is_integer(found) || json_integer_value(found) < least ||
         json_integer_value(found) > most)
-        return fields_wrong(at, name, found,
-                            region_format(at->region, "a whole number, %" PRId64 " to %" PRId64,
-                                          least, most));
+        return fields_wrong(
+            at, name, found,
+            region_format(at->region, "a whole number, %" PRId64 " to %" PRId64, least, most));
     *value = json_integer_value(found);
     return true;
 }

@@ -2,8 +2,8 @@
  *   {"format": "pipewright-cost-1", "name": "cpu profile", "device": "cpu", "latency": 2e-06,
  *    "seconds_per_byte": 1e-10, "probe": 0.0,
  *    "codelets": {"pre_forward_all": {"points": [[64, 0.0001], [512, 0.0008]]},
- *                 "core_forward_all": {"constant": 1e-06, "lengths": [64, 512], "contexts": [0, 512],
- *                                      "seconds": [[.., ..], [.., ..]]}}} */
+ *                 "core_forward_all": {"constant": 1e-06, "lengths": [64, 512], "contexts": [0,
+ * 512], "seconds": [[.., ..], [.., ..]]}}} */
 #include "gen/forms/cost.h"
 
 #include <inttypes.h>
@@ -70,7 +70,7 @@ static bool read_table(const Fields *at, CodeletCost *cost)
         !read_rising(at, "contexts", &cost->contexts, &cost->ncontexts) ||
         !fields_list(at, "seconds", &rows))
         return false;
-    cost->seconds = REGION_ARRAY(at->region, double, (int64_t)cost->nlengths *cost->ncontexts);
+    cost->seconds = REGION_ARRAY(at->region, double, (int64_t)cost->nlengths * cost->ncontexts);
     if ((int)json_array_size(rows) != cost->nlengths)
         return fields_wrong(at, "seconds", rows, "a list for each of lengths");
     for (int i = 0; i < cost->nlengths; i++) {
@@ -119,8 +119,8 @@ static bool read_codelets(const Fields *at, Cost *cost)
 
 static bool read_cost(const Fields *at, Cost *cost)
 {
-    static const char *const names[] = {"format", "name",  "device",   "latency", "seconds_per_byte",
-                                        "probe",  "codelets", NULL};
+    static const char *const names[] = {"format",           "name",  "device",   "latency",
+                                        "seconds_per_byte", "probe", "codelets", NULL};
     const char              *format;
     if (!fields_known(at, names) || !fields_text(at, "format", &format))
         return false;

@@ -26,7 +26,8 @@ static bool is_tensor_of(const Model *model, int weight, int layer)
     return layer == model->layers ? part == PART_HEAD : part != PART_EMBED && part != PART_HEAD;
 }
 
-/* How many tensors one layer has, in the model's order; up to `wanted` where it is met: its place. */
+/* How many tensors one layer has, in the model's order; up to `wanted` where it is met: its place.
+ */
 static int tensors_of_layer(const Model *model, int layer, int wanted)
 {
     int count = 0;
@@ -50,9 +51,8 @@ int layout_tensor(const Model *model, int weight, int layer)
 {
     if (model->weights[weight].tied >= 0)
         bug("weight %s is tied: it has no tensor of its own", model->weights[weight].name);
-    int before = layer < 0 ? 0
-                           : tensors_of_layer(model, -1, -1) +
-                                 layer * tensors_of_layer(model, 0, -1);
+    int before =
+        layer < 0 ? 0 : tensors_of_layer(model, -1, -1) + layer * tensors_of_layer(model, 0, -1);
     return before + tensors_of_layer(model, layer, weight);
 }
 
@@ -101,7 +101,8 @@ static void add_static(Filling *filling, StaticKind kind, int weight, int layer,
     StaticBuffer buffer = {.kind   = kind,
                            .weight = weight,
                            .layer  = layer,
-                           .name   = buffer_name(filling->region, filling->model, kind, weight, layer),
+                           .name =
+                               buffer_name(filling->region, filling->model, kind, weight, layer),
                            .offset = rank->static_bytes,
                            .bytes  = bytes};
     REGION_APPEND(filling->region, rank->buffers, rank->nbuffers, filling->room, buffer);
@@ -115,8 +116,8 @@ static void add_tensors(Filling *filling, const Layout *layout, int rank, Static
     for (int layer = -1; layer <= model->layers; layer++)
         for (int w = 0; w < model->nweights; w++) {
             if (is_tensor_of(model, w, layer) && layout_home(layout, model, w, layer) == rank)
-                add_static(filling, kind, w, layer, model->weights[w].rows *
-                           model->weights[w].columns * real_bytes);
+                add_static(filling, kind, w, layer,
+                           model->weights[w].rows * model->weights[w].columns * real_bytes);
         }
 }
 
@@ -124,7 +125,7 @@ void layout_place_statics(Region *region, Layout *layout, const Model *model)
 {
     int real_bytes = layout->real_bytes ? layout->real_bytes : (int)sizeof(float);
     for (int r = 0; r < layout->nranks; r++) {
-        Filling filling = {region, model, &layout->ranks[r], 0};
+        Filling filling            = {region, model, &layout->ranks[r], 0};
         filling.rank->nbuffers     = 0;
         filling.rank->buffers      = NULL;
         filling.rank->static_bytes = 0;
@@ -132,8 +133,7 @@ void layout_place_statics(Region *region, Layout *layout, const Model *model)
             add_tensors(&filling, layout, r, kind, real_bytes);
         add_static(&filling, STATIC_TABLE, -1, -1,
                    model->context * (model->head_dim / 2) * 2 * real_bytes);
-        add_static(&filling, STATIC_NORMS, -1, -1,
-                   layout_tensors(model) * (int64_t)sizeof(double));
+        add_static(&filling, STATIC_NORMS, -1, -1, layout_tensors(model) * (int64_t)sizeof(double));
         add_static(&filling, STATIC_CLIP, -1, -1, 2 * (int64_t)sizeof(double));
     }
 }
@@ -256,7 +256,8 @@ Layout *layout_read(Region *region, const char *text, const char *name, Error *e
     Lines   lines  = {region, text, name, 0, error};
     Layout *layout = REGION_NEW(region, Layout);
     int64_t layers;
-    if (sscanf(next_line(&lines), "layout: %d ranks, %d stages, %" SCNd64 " layers, reals of %d bytes",
+    if (sscanf(next_line(&lines),
+               "layout: %d ranks, %d stages, %" SCNd64 " layers, reals of %d bytes",
                &layout->nranks, &layout->nstages, &layers, &layout->real_bytes) != 4 ||
         layout->nranks < 1 || layout->nranks > 1 << 20 || layout->nstages < 1 ||
         layout->nstages > 1 << 20 || layers < 0 || layers > 1 << 20) {

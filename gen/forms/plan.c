@@ -208,10 +208,10 @@ static bool read_segment(const Fields *at, int i, const json_t *found, const Pla
                             region_format(at->region, "a sequence, 0 to %d", plan->nsequences - 1));
     int64_t length = plan->sequences[number[0]];
     if (number[2] < 1 || number[1] < 0 || number[2] > length || number[1] > length - number[2])
-        return fields_wrong(
-            at, name, found,
-            region_format(at->region, "tokens within sequence %" PRId64 ", which has %" PRId64,
-                          number[0], length));
+        return fields_wrong(at, name, found,
+                            region_format(at->region,
+                                          "tokens within sequence %" PRId64 ", which has %" PRId64,
+                                          number[0], length));
     *segment = (Segment){(int)number[0], number[1], number[2]};
     return true;
 }
@@ -317,9 +317,9 @@ static bool parse_operation(const Fields *at, const char *name, const json_t *fo
     const Pipeline *pipeline = &plan->pipelines[plan->chunks[operation->chunk].pipeline];
     int             held     = stages_on_rank(pipeline, rank, &operation->stage);
     if (held == 0)
-        return fields_wrong(at, name, found,
-                            region_format(at->region,
-                                          "a chunk of a pipeline with a stage on rank %d", rank));
+        return fields_wrong(
+            at, name, found,
+            region_format(at->region, "a chunk of a pipeline with a stage on rank %d", rank));
     if (*text == '.') {
         text++;
         if (!parse_number(&text, pipeline->nstages, &operation->stage) ||
@@ -327,8 +327,7 @@ static bool parse_operation(const Fields *at, const char *name, const json_t *fo
             return fields_wrong(at, name, found,
                                 region_format(at->region, "a stage that rank %d holds", rank));
     } else if (held > 1) {
-        return fields_wrong(at, name, found,
-                            "the stage too, as \"F3.1\": this rank holds several");
+        return fields_wrong(at, name, found, "the stage too, as \"F3.1\": this rank holds several");
     }
     if (*text)
         return fields_wrong(at, name, found, "nothing after the number");
@@ -364,10 +363,9 @@ static bool read_order(const Fields *at, Plan *plan)
 
 static bool read_plan(const Fields *at, int64_t layers, Plan *plan)
 {
-    static const char *const names[] = {"format",    "step",      "policy",    "options",
-                                        "tries",     "sequences", "ranks",     "homes",
-                                        "pipelines", "chunks",    "order",     "lend",
-                                        "predicted", "costs",     NULL};
+    static const char *const names[] = {"format",    "step",  "policy",    "options",   "tries",
+                                        "sequences", "ranks", "homes",     "pipelines", "chunks",
+                                        "order",     "lend",  "predicted", "costs",     NULL};
     int64_t                  nranks;
     if (!fields_known(at, names) || !read_head(at, plan) || !read_sequences(at, plan) ||
         !fields_whole(at, "ranks", 1, MOST_RANKS, &nranks))
@@ -386,10 +384,10 @@ Plan *plan_read(Region *region, const char *text, const char *name, int64_t laye
     json_t *tree = fields_parse(text, name, error);
     if (!tree)
         return NULL;
-    Fields at   = {region, tree, name, "", error};
-    Plan  *plan = REGION_NEW(region, Plan);
-    bool   good = json_is_object(tree) ? read_plan(&at, layers, plan)
-                                       : error_input(error, "%s: a plan is an object", name);
+    Fields at               = {region, tree, name, "", error};
+    Plan  *plan             = REGION_NEW(region, Plan);
+    bool   good             = json_is_object(tree) ? read_plan(&at, layers, plan)
+                                                   : error_input(error, "%s: a plan is an object", name);
     plan->predicted.seconds = -1;
     plan->layers            = layers;
     json_decref(tree);
@@ -490,7 +488,8 @@ static void print_predicted(const Plan *plan, Text *out)
 {
     const Prediction *predicted = &plan->predicted;
     text_add(out, ", \"predicted\": {\"seconds\": %s, \"bound\": %s, \"bubble\": %s",
-             text_double(out->region, predicted->seconds), text_double(out->region, predicted->bound),
+             text_double(out->region, predicted->seconds),
+             text_double(out->region, predicted->bound),
              text_double(out->region, predicted->bubble));
     if (predicted->peak_bytes) {
         text_add(out, ", ");

@@ -2,8 +2,8 @@
  *   reads    a plan that plan_read made, or a policy's
  *   fails    with what is wrong, by chunk, rank and operation, as plan.json numbers them
  *   stands   at the door of expand: behind it no pass can fail on the plan
- * In turn: sizes; layers covered; tokens in exactly one chunk; chains that do not cross; levels; the
- * order of each rank; all ranks together, run without times, must come to their end. */
+ * In turn: sizes; layers covered; tokens in exactly one chunk; chains that do not cross; levels;
+ * the order of each rank; all ranks together, run without times, must come to their end. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -15,11 +15,11 @@ typedef struct Check {
     const Plan   *plan;
     const Layout *layout;
     Error        *error;
-    int          *base;    /* [nchunks] index of the chunk's stage 0 in the arrays by (chunk, stage) */
-    int           nplaces; /* all (chunk, stage)                                                     */
-    int         (*at)[4];  /* [nplaces] place of F, B, W, R in their rank's order, or -1             */
-    int          *earlier; /* per segment, in order of chunks: the chain's chunk before, or -1       */
-    int          *segment_base; /* [nchunks]                                                         */
+    int          *base; /* [nchunks] index of the chunk's stage 0 in the arrays by (chunk, stage) */
+    int nplaces;        /* all (chunk, stage)                                                     */
+    int (*at)[4];       /* [nplaces] span of F, B, W, R in their rank's order, or -1             */
+    int *earlier;       /* per segment, in order of chunks: the chain's chunk before, or -1       */
+    int *segment_base;  /* [nchunks]                                                         */
 } Check;
 
 static const char letters[] = "FBWR";
@@ -101,25 +101,24 @@ static bool check_layers(Check *check)
 }
 
 /* The segments of each sequence, chunk by chunk, sorted by their first token. */
-typedef struct Place {
+typedef struct Span {
     int     sequence, chunk, segment;
     int64_t start, length;
-} Place;
+} Span;
 
-static void sort_places(Place *place, Place *spare, int count)
+static void sort_spans(Span *span, Span *spare, int count)
 {
     if (count < 2)
         return;
     int half = count / 2;
-    sort_places(place, spare, half);
-    sort_places(place + half, spare, count - half);
-    memcpy(spare, place, (size_t)count * sizeof *place);
+    sort_spans(span, spare, half);
+    sort_spans(span + half, spare, count - half);
+    memcpy(spare, span, (size_t)count * sizeof *span);
     for (int i = 0, a = 0, b = half; i < count; i++) {
-        bool left = b == count ||
-                    (a < half && (spare[a].sequence < spare[b].sequence ||
-                                  (spare[a].sequence == spare[b].sequence &&
-                                   spare[a].start <= spare[b].start)));
-        place[i] = left ? spare[a++] : spare[b++];
+        bool left = b == count || (a < half && (spare[a].sequence < spare[b].sequence ||
+                                                (spare[a].sequence == spare[b].sequence &&
+                                                 spare[a].start <= spare[b].start)));
+        span[i]   = left ? spare[a++] : spare[b++];
     }
 }
 
@@ -138,48 +137,48 @@ static bool check_one_of_a_sequence(Check *check)
 }
 
 /* Tokens [from, to) of a sequence are in no chunk, or in two. */
-static bool check_next_place(Check *check, const Place *place, const Place *before)
+static bool check_next_span(Check *check, const Span *span, const Span *before)
 {
     int64_t from = before ? before->start + before->length : 0;
-    if (place->start > from)
-        return WRONG(check, "tokens %" PRId64 " to %" PRId64 " of sequence %d are in no chunk", from,
-                     place->start, place->sequence);
-    if (place->start < from)
+    if (span->start > from)
+        return WRONG(check, "tokens %" PRId64 " to %" PRId64 " of sequence %d are in no chunk",
+                     from, span->start, span->sequence);
+    if (span->start < from)
         return WRONG(check, "token %" PRId64 " of sequence %d is in chunk %d and in chunk %d",
-                     place->start, place->sequence, before->chunk, place->chunk);
-    if (before && check->plan->chunks[before->chunk].pipeline !=
-                      check->plan->chunks[place->chunk].pipeline)
-        return WRONG(check, "sequence %d is in pipeline %d (chunk %d) and in pipeline %d (chunk %d)",
-                     place->sequence, check->plan->chunks[before->chunk].pipeline, before->chunk,
-                     check->plan->chunks[place->chunk].pipeline, place->chunk);
-    check->earlier[check->segment_base[place->chunk] + place->segment] =
-        before ? before->chunk : -1;
+                     span->start, span->sequence, before->chunk, span->chunk);
+    if (before &&
+        check->plan->chunks[before->chunk].pipeline != check->plan->chunks[span->chunk].pipeline)
+        return WRONG(check,
+                     "sequence %d is in pipeline %d (chunk %d) and in pipeline %d (chunk %d)",
+                     span->sequence, check->plan->chunks[before->chunk].pipeline, before->chunk,
+                     check->plan->chunks[span->chunk].pipeline, span->chunk);
+    check->earlier[check->segment_base[span->chunk] + span->segment] = before ? before->chunk : -1;
     return true;
 }
 
 static bool check_tokens(Check *check)
 {
     const Plan *plan   = check->plan;
-    int         nplace = 0, count = 0;
+    int         nspans = 0, count = 0;
     if (!check_one_of_a_sequence(check))
         return false;
     check->segment_base = REGION_ARRAY(check->region, int, plan->nchunks);
     for (int k = 0; k < plan->nchunks; k++) {
-        check->segment_base[k] = nplace;
-        nplace += plan->chunks[k].nsegments;
+        check->segment_base[k] = nspans;
+        nspans += plan->chunks[k].nsegments;
     }
-    check->earlier = REGION_ARRAY(check->region, int, nplace);
-    Place *place   = REGION_ARRAY(check->region, Place, nplace);
+    check->earlier = REGION_ARRAY(check->region, int, nspans);
+    Span *span     = REGION_ARRAY(check->region, Span, nspans);
     for (int k = 0; k < plan->nchunks; k++)
         for (int i = 0; i < plan->chunks[k].nsegments; i++) {
             const Segment *s = &plan->chunks[k].segments[i];
-            place[count++]   = (Place){s->sequence, k, i, s->start, s->length};
+            span[count++]    = (Span){s->sequence, k, i, s->start, s->length};
         }
-    sort_places(place, REGION_ARRAY(check->region, Place, nplace), nplace);
+    sort_spans(span, REGION_ARRAY(check->region, Span, nspans), nspans);
     for (int sequence = 0, i = 0; sequence < plan->nsequences; sequence++) {
-        const Place *before = NULL;
-        for (; i < nplace && place[i].sequence == sequence; before = &place[i++])
-            if (!check_next_place(check, &place[i], before))
+        const Span *before = NULL;
+        for (; i < nspans && span[i].sequence == sequence; before = &span[i++])
+            if (!check_next_span(check, &span[i], before))
                 return false;
         int64_t end = before ? before->start + before->length : 0;
         if (end != plan->sequences[sequence])
@@ -303,10 +302,10 @@ static bool check_once(Check *check, int rank)
 /* F and B of every chunk on every stage; R between them, W behind B. */
 static bool check_complete(Check *check, int chunk, int stage)
 {
-    const Plan    *plan = check->plan;
-    int            rank = pipeline_of(plan, chunk)->stages[stage].ranks[0];
-    const int     *at   = check->at[check->base[chunk] + stage];
-    PlanOperation  o    = {'F', chunk, stage};
+    const Plan   *plan = check->plan;
+    int           rank = pipeline_of(plan, chunk)->stages[stage].ranks[0];
+    const int    *at   = check->at[check->base[chunk] + stage];
+    PlanOperation o    = {'F', chunk, stage};
     enum { F, B, W, R };
     if (at[F] < 0)
         return WRONG(check, "rank %d: %s is missing", rank, named(check, rank, &o));
@@ -409,9 +408,8 @@ static bool check_progress(Check *check)
             bug("rank %d stands at an operation that waits for nothing", r);
         int rank = pipeline_of(plan, o.chunk)->stages[o.stage].ranks[0];
         text_add(&text, "%srank %d stands at %s (%d), which needs %s of rank %d",
-                 text.length ? "; " : "", r,
-                 named(check, r, &plan->order[r].operations[next[r]]), next[r],
-                 named(check, rank, &o), rank);
+                 text.length ? "; " : "", r, named(check, r, &plan->order[r].operations[next[r]]),
+                 next[r], named(check, rank, &o), rank);
     }
     return text.length == 0 || WRONG(check, "the ranks wait for each other: %s", text.at);
 }
@@ -421,9 +419,9 @@ bool plan_check(const Plan *plan, const Model *model, const Batch *batch, const 
 {
     Region *region = region_new();
     Check   check  = {.region = region, .plan = plan, .layout = layout, .error = error};
-    bool    good   = check_sizes(&check, model, batch) && check_layers(&check) &&
-                check_tokens(&check) && check_chains(&check) && check_levels(&check) &&
-                check_orders(&check) && check_progress(&check);
+    bool good = check_sizes(&check, model, batch) && check_layers(&check) && check_tokens(&check) &&
+                check_chains(&check) && check_levels(&check) && check_orders(&check) &&
+                check_progress(&check);
     region_free(region);
     return good;
 }
