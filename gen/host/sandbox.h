@@ -21,7 +21,7 @@ typedef struct Sandbox {
     void         *context;
     const char   *folder; /* what `include` may read from; NULL: includes are refused          */
     uint64_t      seed;   /* of math.random                                                    */
-    int64_t       instructions; /* budget; 0: the default, 200 million                         */
+    int64_t       instructions; /* budget; 0: the default, 50 million                          */
     int64_t       bytes;        /* most memory of all scripts; 0: the default, 192 MiB         */
     double        seconds;      /* of processor time, kills; 0: the default, 1                 */
 } Sandbox;
@@ -36,13 +36,14 @@ typedef struct SandboxResult {
     int          nincluded;
 } SandboxResult;
 
-/* What scripts print goes to stderr. False: the error is the script's (status 2), or fork failed. */
+/* What scripts print goes to stderr. False: the error is the script's (status 2), or fork failed.
+ */
 bool sandbox_run(Region *region, const Sandbox *sandbox, SandboxResult *result, Error *error);
 
 /* For `main` and the C functions that it registers; errors are raised in Lua. */
 
-/* Pushes the function of one of our files, "job.lua" in lua/ of the data folder. It reads and writes
- * the globals that users' scripts read: a function set there is a builtin. */
+/* Pushes the function of one of our files, "job.lua" in lua/ of the data folder. It reads and
+ * writes the globals that users' scripts read: a function set there is a builtin. */
 void sandbox_load_ours(lua_State *lua, const char *name);
 /* Pushes the function of a user's file: globals of its own over the builtins, which it cannot
  * change; an undefined name is an error with the nearest right one. `path` stands in errors. */

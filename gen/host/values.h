@@ -1,6 +1,6 @@
 /* values: Lua values as JSON and back. A table with keys 1 .. n is an array, one with text keys an
- * object, an empty one an object, unless `array` of lua/sandbox.lua marked it. Integers stay integers.
- * null is nil. */
+ * object, an empty one an object, unless `array` of lua/sandbox.lua marked it. Integers stay
+ * integers. null is nil. */
 #ifndef PIPEWRIGHT_VALUES_H
 #define PIPEWRIGHT_VALUES_H
 
