@@ -26,6 +26,8 @@ static const char *found_text(Region *region, const json_t *found)
 {
     if (!found)
         return "nothing";
+    if (json_is_string(found))
+        return region_copy(region, json_string_value(found));
     char       *dump = json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT);
     const char *text = dump ? region_copy(region, dump) : "?";
     free(dump);

@@ -1,0 +1,381 @@
+/* random_plans: see random_plans.h. Valid by construction: pieces of sequences are dealt in one
+ * list and chunks are runs of it, so chains cannot cross; orders are one random walk over all
+ * ranks, which only ever takes an operation that may come next. */
+#include "tests/support/random_plans.h"
+
+#include <string.h>
+
+#include "gen/base/random.h"
+
+const char *const plan_feature_names[PLAN_FEATURES] = {
+    "two chains of three chunks", "hybrid chunks",    "mixed levels", "W and R apart",
+    "several stages a rank",      "several pipelines"};
+
+enum { MOST_PIECES = 64, MOST_SEQUENCES = 8, LONGEST = 40 };
+
+typedef struct Walk {
+    Region      *region;
+    const Model *model;
+    Plan        *plan;
+    uint64_t     state;
+} Walk;
+
+static int below(Walk *walk, int limit)
+{
+    return (int)random_below(&walk->state, limit);
+}
+
+static bool chance(Walk *walk, int percent)
+{
+    return below(walk, 100) < percent;
+}
+
+/* Borders of a pipeline: `nstages` ranges of half layers; now and then an outer one is empty. */
+static void make_stages(Walk *walk, Pipeline *pipeline, int nranks, int per_rank)
+{
+    int  halves             = 2 * (int)walk->model->layers;
+    int  most               = nranks * per_rank < halves ? nranks * per_rank : halves;
+    bool chosen[2 * 64 + 1] = {false};
+    pipeline->nstages       = most == 1 ? 1 : 1 + below(walk, most);
+    pipeline->stages        = REGION_ARRAY(walk->region, PlanStage, pipeline->nstages + 1);
+    pipeline->weights       = "resident";
+    pipeline->vocabulary    = "last";
+    bool whole              = chance(walk, 50) && pipeline->nstages <= halves / 2;
+    for (int i = 1; i < pipeline->nstages;) {
+        int border = whole ? 2 * (1 + below(walk, halves / 2 - 1)) : 1 + below(walk, halves - 1);
+        i += !chosen[border];
+        chosen[border] = true;
+    }
+    int shift = below(walk, nranks), border = 0;
+    if (chance(walk, 5)) {
+        pipeline->stages[0] = (PlanStage){REGION_NEW(walk->region, int), 1, 0, 0};
+        pipeline->nstages++;
+        chosen[0] = true;
+    }
+    for (int s = chosen[0]; s < pipeline->nstages; s++) {
+        pipeline->stages[s].first = border;
+        do
+            border++;
+        while (border < halves && !chosen[border]);
+        pipeline->stages[s].past = border;
+    }
+    for (int s = 0; s < pipeline->nstages; s++) {
+        pipeline->stages[s].ranks  = REGION_NEW(walk->region, int);
+        pipeline->stages[s].nranks = 1;
+        pipeline->stages[s].ranks[0] =
+            chance(walk, 80) ? (s + shift) % nranks : below(walk, nranks);
+    }
+}
+
+typedef struct Piece {
+    int     sequence, pipeline;
+    int64_t start, length;
+} Piece;
+
+/* Cuts every sequence, deals the pieces into one list; a sequence's stay in their order. */
+static int deal_pieces(Walk *walk, Piece *list)
+{
+    Plan   *plan                  = walk->plan;
+    bool    chains                = chance(walk, 55);
+    int     left[MOST_SEQUENCES]  = {0};
+    int64_t taken[MOST_SEQUENCES] = {0};
+    int     home[MOST_SEQUENCES], total = 0, count = 0;
+    for (int i = 0; i < plan->nsequences; i++) {
+        left[i] = chains && i < 2 ? 3 + below(walk, 3) : 1 + below(walk, chance(walk, 30) ? 4 : 1);
+        if (left[i] > plan->sequences[i])
+            left[i] = (int)plan->sequences[i];
+        home[i] = below(walk, plan->npipelines);
+        total += left[i];
+    }
+    while (count < total) {
+        int i = below(walk, plan->nsequences);
+        if (left[i] == 0)
+            continue;
+        int64_t rest   = plan->sequences[i] - taken[i];
+        int64_t length = left[i] == 1 ? rest : 1 + random_below(&walk->state, rest - left[i] + 1);
+        list[count++]  = (Piece){i, home[i], taken[i], length};
+        taken[i] += length;
+        left[i]--;
+    }
+    return count;
+}
+
+static bool has_sequence(const Chunk *chunk, int sequence)
+{
+    for (int i = 0; i < chunk->nsegments; i++)
+        if (chunk->segments[i].sequence == sequence)
+            return true;
+    return false;
+}
+
+/* Runs of the pieces of one pipeline become chunks; their numbers are shuffled now and then. */
+static void make_chunks(Walk *walk)
+{
+    Plan  *plan = walk->plan;
+    Piece  list[MOST_PIECES];
+    int    npieces = deal_pieces(walk, list);
+    Chunk *open[8] = {NULL};
+    int    joining = below(walk, 3) * 35;
+    plan->chunks   = REGION_ARRAY(walk->region, Chunk, npieces);
+    for (int i = 0; i < npieces; i++) {
+        Chunk *chunk = open[list[i].pipeline];
+        if (!chunk || has_sequence(chunk, list[i].sequence) || !chance(walk, joining)) {
+            chunk                  = &plan->chunks[plan->nchunks++];
+            chunk->pipeline        = list[i].pipeline;
+            chunk->segments        = REGION_ARRAY(walk->region, Segment, MOST_SEQUENCES);
+            chunk->recompute       = REGION_ARRAY(walk->region, uint8_t, walk->model->layers);
+            open[list[i].pipeline] = chunk;
+        }
+        chunk->segments[chunk->nsegments++] =
+            (Segment){list[i].sequence, list[i].start, list[i].length};
+        chunk->tokens += list[i].length;
+    }
+    if (chance(walk, 30))
+        for (int i = plan->nchunks - 1; i > 0; i--) {
+            int   other         = below(walk, i + 1);
+            Chunk swapped       = plan->chunks[i];
+            plan->chunks[i]     = plan->chunks[other];
+            plan->chunks[other] = swapped;
+        }
+}
+
+static void make_levels(Walk *walk)
+{
+    Plan *plan = walk->plan;
+    int   kind = below(walk, 10); /* 0 to 2: all; 3, 4: one level; else mixed */
+    int   one  = below(walk, NLEVELS);
+    for (int k = 0; k < plan->nchunks; k++) {
+        Chunk          *chunk    = &plan->chunks[k];
+        const Pipeline *pipeline = &plan->pipelines[chunk->pipeline];
+        for (int l = 0; l < plan->layers; l++)
+            chunk->recompute[l] = (uint8_t)(kind < 3   ? LEVEL_ALL
+                                            : kind < 5 ? one
+                                                       : below(walk, NLEVELS));
+        for (int s = 0; s < pipeline->nstages; s++) {
+            int first = pipeline->stages[s].first / 2;
+            if (first < plan->layers && chunk->recompute[first] == LEVEL_NONE)
+                chunk->recompute[first] = LEVEL_INPUT;
+        }
+    }
+}
+
+/* The operations of one chunk on one stage: which are wanted, which are done. */
+typedef struct Work {
+    bool wanted[4], done[4]; /* F B W R */
+} Work;
+
+static int places_of(const Plan *plan)
+{
+    int places = 0;
+    for (int k = 0; k < plan->nchunks; k++)
+        places += plan->pipelines[plan->chunks[k].pipeline].nstages;
+    return places;
+}
+
+static Work *work_of(const Plan *plan, Work *work, int chunk, int stage)
+{
+    for (int k = 0; k < chunk; k++)
+        work += plan->pipelines[plan->chunks[k].pipeline].nstages;
+    return work + stage;
+}
+
+static bool gives_up(const Plan *plan, int chunk, int stage)
+{
+    const PlanStage *at = &plan->pipelines[plan->chunks[chunk].pipeline].stages[stage];
+    for (int half = at->first; half < at->past; half++)
+        if (plan->chunks[chunk].recompute[half / 2] >= LEVEL_INPUT)
+            return true;
+    return false;
+}
+
+/* Whether the chain's neighbours allow F (the earlier chunk's F done) or B (the later one's B). */
+static bool chain_allows(const Plan *plan, Work *work, int chunk, int stage, int letter)
+{
+    for (int i = 0; i < plan->chunks[chunk].nsegments; i++) {
+        int other = letter == 0 ? plan_earlier(plan, chunk, i) : plan_later(plan, chunk, i);
+        if (other >= 0 && !work_of(plan, work, other, stage)->done[letter])
+            return false;
+    }
+    return true;
+}
+
+static bool may_come(const Plan *plan, Work *work, int chunk, int stage, int letter)
+{
+    const Work *at   = work_of(plan, work, chunk, stage);
+    int         last = plan->pipelines[plan->chunks[chunk].pipeline].nstages - 1;
+    if (!at->wanted[letter] || at->done[letter])
+        return false;
+    switch (letter) {
+    case 0:
+        return (stage == 0 || at[-1].done[0]) && chain_allows(plan, work, chunk, stage, 0);
+    case 1:
+        return at->done[0] && (!at->wanted[3] || at->done[3]) && (stage == last || at[1].done[1]) &&
+               chain_allows(plan, work, chunk, stage, 1);
+    case 2:
+        return at->done[1];
+    default:
+        return at->done[0];
+    }
+}
+
+typedef struct Choice {
+    PlanOperation operation;
+    int           letter;
+} Choice;
+
+/* All that may come next, on any rank. */
+static int choices(const Plan *plan, Work *work, Choice *choice)
+{
+    int count = 0;
+    for (int k = 0; k < plan->nchunks; k++)
+        for (int s = 0; s < plan->pipelines[plan->chunks[k].pipeline].nstages; s++)
+            for (int letter = 0; letter < 4; letter++)
+                if (may_come(plan, work, k, s, letter))
+                    choice[count++] = (Choice){{"FBWR"[letter], k, s}, letter};
+    return count;
+}
+
+static void make_order(Walk *walk)
+{
+    Plan *plan   = walk->plan;
+    int   places = places_of(plan);
+    Work *work   = REGION_ARRAY(walk->region, Work, places);
+    int   split = chance(walk, 55) ? 30 + below(walk, 71) : 0, total = 0, room = 4 * places;
+    for (int k = 0; k < plan->nchunks; k++)
+        for (int s = 0; s < plan->pipelines[plan->chunks[k].pipeline].nstages; s++) {
+            Work *at      = work_of(plan, work, k, s);
+            at->wanted[0] = at->wanted[1] = true;
+            at->wanted[2]                 = chance(walk, split);
+            at->wanted[3]                 = gives_up(plan, k, s) && chance(walk, 60);
+            total += 2 + at->wanted[2] + at->wanted[3];
+        }
+    plan->order = REGION_ARRAY(walk->region, Order, plan->nranks);
+    for (int r = 0; r < plan->nranks; r++)
+        plan->order[r].operations = REGION_ARRAY(walk->region, PlanOperation, room);
+    Choice *choice = REGION_ARRAY(walk->region, Choice, room);
+    for (int i = 0; i < total; i++) {
+        const Choice *taken = &choice[below(walk, choices(plan, work, choice))];
+        const Chunk  *chunk = &plan->chunks[taken->operation.chunk];
+        Order        *order =
+            &plan->order[plan->pipelines[chunk->pipeline].stages[taken->operation.stage].ranks[0]];
+        order->operations[order->count++] = taken->operation;
+        work_of(plan, work, taken->operation.chunk, taken->operation.stage)->done[taken->letter] =
+            true;
+    }
+}
+
+static Batch *make_batch(Walk *walk)
+{
+    Plan  *plan      = walk->plan;
+    Batch *batch     = REGION_NEW(walk->region, Batch);
+    plan->nsequences = 1 + below(walk, 5);
+    plan->sequences  = REGION_ARRAY(walk->region, int64_t, plan->nsequences);
+    *batch           = (Batch){.step       = plan->step,
+                               .sequences  = REGION_ARRAY(walk->region, Sequence, plan->nsequences),
+                               .nsequences = plan->nsequences,
+                               .context    = walk->model->context,
+                               .position   = plan->nsequences * (plan->step + 1)};
+    for (int i = 0; i < plan->nsequences; i++) {
+        int64_t length      = chance(walk, 30) ? 1 + below(walk, 4) : 6 + below(walk, LONGEST - 6);
+        plan->sequences[i]  = length;
+        batch->sequences[i] = (Sequence){i, 0, length, (double)(length - 1)};
+        batch->tokens += length;
+        batch->weight += (double)(length - 1);
+    }
+    return batch;
+}
+
+static int home_of(Walk *walk, int half)
+{
+    const Pipeline *pipeline = &walk->plan->pipelines[0];
+    int             s        = 0;
+    while (s < pipeline->nstages - 1 && half >= pipeline->stages[s].past)
+        s++;
+    return pipeline->stages[s].ranks[0];
+}
+
+static Layout *make_layout(Walk *walk)
+{
+    const Pipeline *pipeline = &walk->plan->pipelines[0];
+    Layout         *layout   = REGION_NEW(walk->region, Layout);
+    int             halves   = 2 * (int)walk->model->layers;
+    bool            anywhere = chance(walk, 20);
+    layout->nranks           = walk->plan->nranks;
+    layout->nstages          = pipeline->nstages;
+    layout->stages           = REGION_ARRAY(walk->region, LayoutStage, pipeline->nstages);
+    for (int s = 0; s < pipeline->nstages; s++)
+        layout->stages[s] = (LayoutStage){pipeline->stages[s].ranks[0], pipeline->stages[s].first,
+                                          pipeline->stages[s].past};
+    layout->homes = REGION_ARRAY(walk->region, int, halves + 4);
+    for (int i = 0; i < halves + 4; i++)
+        layout->homes[i] = anywhere          ? below(walk, layout->nranks)
+                           : i < 2           ? pipeline->stages[0].ranks[0]
+                           : i >= halves + 2 ? pipeline->stages[pipeline->nstages - 1].ranks[0]
+                                             : home_of(walk, i - 2);
+    layout->ranks = REGION_ARRAY(walk->region, RankLayout, layout->nranks);
+    for (int r = 0; r < layout->nranks; r++)
+        layout->ranks[r].capacity = (int64_t)1 << 40;
+    layout_place_statics(walk->region, layout, walk->model);
+    return layout;
+}
+
+static unsigned chunk_features(const Plan *plan)
+{
+    unsigned features               = 0;
+    int      chunks[MOST_SEQUENCES] = {0}, chains = 0;
+    for (int k = 0; k < plan->nchunks; k++)
+        for (int i = 0; i < plan->chunks[k].nsegments; i++)
+            chains += ++chunks[plan->chunks[k].segments[i].sequence] == 3;
+    if (chains >= 2)
+        features |= PLAN_CHAINS;
+    for (int k = 0; k < plan->nchunks; k++) {
+        const Chunk *chunk = &plan->chunks[k];
+        for (int i = 0; i < chunk->nsegments; i++)
+            if (chunk->nsegments > 1 && chunks[chunk->segments[i].sequence] > 1)
+                features |= PLAN_HYBRID;
+        for (int l = 0; l < plan->layers; l++)
+            if (chunk->recompute[l] != plan->chunks[0].recompute[0])
+                features |= PLAN_MIXED;
+    }
+    return features;
+}
+
+static unsigned plan_features(const Plan *plan)
+{
+    unsigned features = chunk_features(plan) | (plan->npipelines > 1 ? PLAN_PIPELINES : 0);
+    bool     seen[2]  = {false};
+    for (int r = 0; r < plan->nranks; r++)
+        for (int i = 0; i < plan->order[r].count; i++) {
+            seen[0] |= plan->order[r].operations[i].letter == 'W';
+            seen[1] |= plan->order[r].operations[i].letter == 'R';
+        }
+    if (seen[0] && seen[1])
+        features |= PLAN_APART;
+    for (int p = 0; p < plan->npipelines; p++)
+        for (int s = 0; s < plan->pipelines[p].nstages; s++)
+            for (int t = 0; t < s; t++)
+                if (plan->pipelines[p].stages[s].ranks[0] == plan->pipelines[p].stages[t].ranks[0])
+                    features |= PLAN_STAGES;
+    return features;
+}
+
+RandomPlan random_plan(Region *region, const Model *model, uint64_t seed)
+{
+    if (model->layers < 1 || model->layers > 64 || model->context < LONGEST)
+        bug("random plans are for 1 to 64 layers and a context of at least %d tokens", LONGEST);
+    Plan *plan              = REGION_NEW(region, Plan);
+    Walk  walk              = {region, model, plan, random_at(seed, 0x706c616e)};
+    plan->layers            = model->layers;
+    plan->step              = (int64_t)(seed & 0xffff);
+    plan->predicted.seconds = -1;
+    plan->nranks            = 1 + below(&walk, 4);
+    Batch *batch            = make_batch(&walk);
+    plan->npipelines        = chance(&walk, 30) ? 2 : 1;
+    plan->pipelines         = REGION_ARRAY(region, Pipeline, plan->npipelines);
+    for (int p = 0; p < plan->npipelines; p++)
+        make_stages(&walk, &plan->pipelines[p], plan->nranks, chance(&walk, 45) ? 3 : 1);
+    make_chunks(&walk);
+    make_levels(&walk);
+    make_order(&walk);
+    return (RandomPlan){plan, batch, make_layout(&walk), plan_features(plan)};
+}
