@@ -22,8 +22,14 @@ typedef enum Direction {
 
 /* What a forward keeps for its backward. BARE keeps nothing: levels input and none, and forward-only
  * programs. A backward is of level ALL or LEAN; after a rebuild it is ALL. */
-typedef enum Level { LEVEL_ALL, LEVEL_LEAN, LEVEL_INPUT, LEVEL_NONE, NLEVELS } Level;
-enum { LEVEL_BARE = LEVEL_INPUT };
+typedef enum Level {
+    LEVEL_ALL,
+    LEVEL_LEAN,
+    LEVEL_INPUT,
+    LEVEL_BARE = LEVEL_INPUT,
+    LEVEL_NONE,
+    NLEVELS
+} Level;
 extern const char *const level_names[NLEVELS]; /* "all", "lean", "input", "none" */
 
 typedef enum Half { HALF_BOTH, HALF_DX, HALF_DW, NHALVES } Half;
@@ -59,19 +65,20 @@ typedef enum Role {
 } Role;
 
 typedef struct CodeletOperand {
-    const char *name; /* "input", "normed", "qkv", "d_input", "scratch"                        */
+    const char *name; /* "input", "normed", "d_input", "scratch"; a weight "w_qkv", "dw_qkv"   */
     Role        role;
     Access      access;
     Rows        rows;
-    int64_t     columns;       /* elements a row; of a weight: rows x columns                  */
+    int64_t     columns;       /* elements a row; of a weight: rows x columns; 0: the call's   */
+                               /* count (update), or bytes that codelet_scratch says           */
     int         element_bytes; /* 4 (real, int32); 8 (double)                                  */
     int         shift;         /* layer of the value is the call's layer + shift: a layer's    */
                                /* output is "input" with shift 1                               */
     int         weight;        /* index in Model.weights, or -1                                */
 } CodeletOperand;
 
-/* One kernel call inside a codelet: text with $name for an operand's pointer and @name for a place
- * in scratch; printed by emit_c as it stands. */
+/* One kernel call inside a codelet: text with $name for an operand's pointer, $name+1 for one with
+ * shift 1, and @name for a place in scratch; emit_c prints it without these marks. */
 typedef struct CodeletLine {
     const char *kernel;    /* entry of kernels.def                                             */
     const char *arguments; /* "$normed, $scale, $input, $attn_norm, call->tokens"              */
@@ -86,7 +93,7 @@ typedef struct CodeletTemporary {
 
 typedef struct Codelet {
     const char       *name; /* "pre_forward_all", "post_backward_lean_dw", "head_loss"         */
-    Part              part;
+    Part              part; /* of an update: PART_HEAD, meaningless                             */
     Direction         direction;
     Level             level;
     Half              half;
@@ -110,7 +117,11 @@ typedef struct Codelets {
 /* Scratch of one call with so many tokens and segments, in bytes; includes the rounding. */
 int64_t codelet_scratch(const Codelet *codelet, int64_t tokens, int64_t segments);
 
-/* The index of the codelet, or -1. LEVEL_NONE is looked up as LEVEL_INPUT. */
+/* The index of the codelet, or -1. LEVEL_NONE is looked up as LEVEL_INPUT. Where the table has no
+ * codelet of that level, the one stands in that does the same: a backward's INPUT is ALL (after a
+ * rebuild), core's LEAN is ALL, core's REBUILD is its forward, embed and head know no levels. A part
+ * whose backward has no halves (embed, core, head) does all of it in dx; its dw is -1. An update has
+ * no part: use codelet_named. */
 int codelet_find(const Codelets *table, Part part, Direction direction, Level level, Half half);
 int codelet_named(const Codelets *table, const char *name);
 int codelet_operand(const Codelet *codelet, const char *name); /* index or -1 */
