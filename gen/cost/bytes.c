@@ -1,6 +1,7 @@
 /* bytes: counts what a chunk holds in a layer, from the operands of the codelets that make and read
- * it: what a forward of a level writes and a backward of that level reads is kept between them; what
- * a dw reads is held from dx to dw. No value is known here by name but those that cross borders. */
+ * it: what a forward of a level writes and a backward of that level reads is kept between them;
+ * what a dw reads is held from dx to dw. No value is known here by name but those that cross
+ * borders. */
 #include "gen/cost/bytes.h"
 
 #include <string.h>
@@ -169,9 +170,10 @@ static bool runs(const Plan *plan, int rank, int half)
         const Pipeline *pipeline = &plan->pipelines[p];
         for (int s = 0; s < pipeline->nstages; s++) {
             const PlanStage *stage = &pipeline->stages[s];
-            bool here = half < 0                       ? s == 0
-                        : half == 2 * (int)plan->layers ? s == pipeline->nstages - 1
-                                                        : stage->first <= half && half < stage->past;
+            bool             here  = half < 0 ? s == 0
+                                     : half == 2 * (int)plan->layers
+                                         ? s == pipeline->nstages - 1
+                                         : stage->first <= half && half < stage->past;
             if (here && stage->ranks[0] == rank)
                 return true;
         }
@@ -198,9 +200,7 @@ void bytes_away_each(const Pricing *pricing, const Plan *plan, int rank, AwayTen
     for (int w = 0; w < model->nweights; w++) {
         const ModelWeight *weight = &model->weights[w];
         int first = weight->part == PART_EMBED ? -1 : weight->part == PART_HEAD ? layers : 0;
-        int past  = weight->part == PART_EMBED  ? 0
-                    : weight->part == PART_HEAD ? layers + 1
-                                                : layers;
+        int past = weight->part == PART_EMBED ? 0 : weight->part == PART_HEAD ? layers + 1 : layers;
         for (int layer = first; layer < past; layer++) {
             int home = layout_home(pricing->layout, model, w, layer);
             if (home != rank && runs(plan, rank, stage_half(weight->part, layer, layers)))
@@ -217,7 +217,8 @@ int64_t bytes_away(const Pricing *pricing, const Plan *plan, int rank)
     bytes_away_each(pricing, plan, rank, add_twice, &sum);
     for (int w = 0; w < model->nweights; w++) { /* a tied head's own gradient, at home */
         const ModelWeight *weight = &model->weights[w];
-        if (weight->tied >= 0 && layout_home(pricing->layout, model, w, (int)model->layers) == rank &&
+        if (weight->tied >= 0 &&
+            layout_home(pricing->layout, model, w, (int)model->layers) == rank &&
             runs(plan, rank, 2 * (int)model->layers))
             sum.bytes += bytes_round(weight->rows * weight->columns * real_bytes);
     }

@@ -17,7 +17,6 @@ double pricing_seconds(const Pricing *pricing, Part part, Direction direction, L
                        Half half, int64_t tokens, const CostSegment *segments, int nsegments)
 {
     int codelet = codelet_find(pricing->codelets, part, direction, level, half);
-    return codelet < 0
-               ? 0
-               : seconds_of_entry(pricing->entries[codelet], tokens, segments, nsegments);
+    return codelet < 0 ? 0
+                       : seconds_of_entry(pricing->entries[codelet], tokens, segments, nsegments);
 }

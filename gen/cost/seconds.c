@@ -1,5 +1,5 @@
-/* seconds: looks up a cost table. Between its points a straight line; beyond the last, and before the
- * first, the line of the two nearest goes on, but never below nothing. */
+/* seconds: looks up a cost table. Between its points a straight line; beyond the last, and before
+ * the first, the line of the two nearest goes on, but never below nothing. */
 #include "gen/cost/seconds.h"
 
 #include <string.h>
@@ -16,9 +16,9 @@ bool cost_covers(const Cost *cost, const Codelets *codelets, Error *error)
 {
     for (int i = 0; i < codelets->count; i++)
         if (!cost_entry(cost, codelets->items[i].name))
-            return error_input(error,
-                               "the cost table \"%s\" has no entry for %s; run `pipewright tune` again",
-                               cost->name, codelets->items[i].name);
+            return error_input(
+                error, "the cost table \"%s\" has no entry for %s; run `pipewright tune` again",
+                cost->name, codelets->items[i].name);
     return true;
 }
 

@@ -1,0 +1,359 @@
+/* predict: adds up codelets by stage, and runs the orders of all ranks against each other.
+ * In costs a layer that a border cuts counts by its halves: `rebuild` and `keep` are those of the
+ * stage's layers on average, so that over all of the stage's halves they add up. */
+#include "gen/cost/predict.h"
+
+#include <string.h>
+
+static const Pipeline *pipeline_of(const Plan *plan, int chunk)
+{
+    return &plan->pipelines[plan->chunks[chunk].pipeline];
+}
+
+PlanIndex plan_index(Region *region, const Plan *plan)
+{
+    PlanIndex index = {.base = REGION_ARRAY(region, int, plan->nchunks)};
+    for (int k = 0; k < plan->nchunks; k++) {
+        index.base[k] = index.nplaces;
+        index.nplaces += pipeline_of(plan, k)->nstages;
+    }
+    index.splits   = REGION_ARRAY(region, bool, index.nplaces);
+    index.rebuilds = REGION_ARRAY(region, bool, index.nplaces);
+    for (int r = 0; r < plan->nranks; r++)
+        for (int i = 0; i < plan->order[r].count; i++) {
+            const PlanOperation *o     = &plan->order[r].operations[i];
+            int                  place = index.base[o->chunk] + o->stage;
+            index.splits[place] |= o->letter == 'W';
+            index.rebuilds[place] |= o->letter == 'R';
+        }
+    return index;
+}
+
+/* Seconds of one layer for one chunk. Parts: [0] pre and core, [1] post. */
+typedef struct LayerSeconds {
+    double forward[2], backward[2], weight[2]; /* backward: both halves                       */
+    double lean[2];                            /* what lean costs more than all               */
+    double rebuild[2];                         /* at level input                              */
+    double output; /* what it costs more to rebuild the layer's output as well               */
+    double embed_forward, embed_backward, head;
+} LayerSeconds;
+
+typedef struct Pricer {
+    const Pricing     *pricing;
+    int64_t            tokens;
+    const CostSegment *segments;
+    int                nsegments;
+} Pricer;
+
+static double price(const Pricer *pricer, Part part, Direction direction, Level level, Half half)
+{
+    return pricing_seconds(pricer->pricing, part, direction, level, half, pricer->tokens,
+                           pricer->segments, pricer->nsegments);
+}
+
+/* Of pre (0) or post (1), split or joint. */
+static void price_part(const Pricer *pricer, int i, bool split, LayerSeconds *seconds)
+{
+    Part   part          = i ? PART_POST : PART_PRE;
+    double dx            = price(pricer, part, DIRECTION_BACKWARD, LEVEL_ALL, HALF_DX);
+    double dw            = price(pricer, part, DIRECTION_BACKWARD, LEVEL_ALL, HALF_DW);
+    double dw_lean       = price(pricer, part, DIRECTION_BACKWARD, LEVEL_LEAN, HALF_DW);
+    double joint         = price(pricer, part, DIRECTION_BACKWARD, LEVEL_ALL, HALF_BOTH);
+    double lean          = price(pricer, part, DIRECTION_BACKWARD, LEVEL_LEAN, HALF_BOTH);
+    seconds->forward[i]  = price(pricer, part, DIRECTION_FORWARD, LEVEL_ALL, HALF_BOTH);
+    seconds->backward[i] = split ? dx + dw : joint;
+    seconds->weight[i]   = dw;
+    seconds->lean[i]     = split ? dw_lean - dw : lean - joint;
+    seconds->lean[i]     = seconds->lean[i] > 0 ? seconds->lean[i] : 0;
+    seconds->rebuild[i]  = price(pricer, part, DIRECTION_REBUILD, LEVEL_ALL, HALF_BOTH);
+}
+
+static LayerSeconds price_layer(const Pricer *pricer, bool split)
+{
+    LayerSeconds seconds;
+    price_part(pricer, 0, split, &seconds);
+    price_part(pricer, 1, split, &seconds);
+    double core    = price(pricer, PART_CORE, DIRECTION_FORWARD, LEVEL_ALL, HALF_BOTH);
+    seconds.output = seconds.forward[1] - seconds.rebuild[1];
+    seconds.output = seconds.output > 0 ? seconds.output : 0;
+    seconds.forward[0] += core;
+    seconds.rebuild[0] += core;
+    seconds.backward[0] += price(pricer, PART_CORE, DIRECTION_BACKWARD, LEVEL_ALL, HALF_BOTH);
+    seconds.embed_forward  = price(pricer, PART_EMBED, DIRECTION_FORWARD, LEVEL_ALL, HALF_BOTH);
+    seconds.embed_backward = price(pricer, PART_EMBED, DIRECTION_BACKWARD, LEVEL_ALL, HALF_BOTH);
+    seconds.head           = price(pricer, PART_HEAD, DIRECTION_BACKWARD, LEVEL_ALL, HALF_BOTH);
+    return seconds;
+}
+
+/* How many pre and core, and how many post, a stage has. */
+static void halves_of(const PlanStage *stage, int halves[2])
+{
+    halves[0] = (stage->past + 1) / 2 - (stage->first + 1) / 2;
+    halves[1] = stage->past / 2 - stage->first / 2;
+}
+
+/* An amount of one layer, on average over the stage's halves. */
+static double average(const int halves[2], double pre, double post)
+{
+    int count = halves[0] + halves[1];
+    return count ? 2 * (halves[0] * pre + halves[1] * post) / count : 0;
+}
+
+static int64_t average_bytes(const int halves[2], int64_t pre, int64_t post)
+{
+    int count = halves[0] + halves[1];
+    return count ? 2 * (halves[0] * pre + halves[1] * post) / count : 0;
+}
+
+static void stage_seconds(const Pipeline *pipeline, int s, const LayerSeconds *seconds,
+                          ChunkCosts *costs)
+{
+    int halves[2];
+    halves_of(&pipeline->stages[s], halves);
+    costs->forward[s]  = halves[0] * seconds->forward[0] + halves[1] * seconds->forward[1];
+    costs->backward[s] = halves[0] * seconds->backward[0] + halves[1] * seconds->backward[1];
+    costs->weight[s]   = halves[0] * seconds->weight[0] + halves[1] * seconds->weight[1];
+    if (s == 0) {
+        costs->forward[s] += seconds->embed_forward;
+        costs->backward[s] += seconds->embed_backward;
+    }
+    if (s == pipeline->nstages - 1)
+        costs->backward[s] += seconds->head;
+    costs->rebuild[s][0] = average(halves, seconds->lean[0], seconds->lean[1]);
+    costs->rebuild[s][1] = average(halves, seconds->rebuild[0], seconds->rebuild[1]);
+    costs->rebuild[s][2] =
+        average(halves, seconds->rebuild[0], seconds->rebuild[1] + seconds->output);
+}
+
+/* Bytes held from dx to dw, by the levels of the chunk's layers. */
+static int64_t held_bytes(const Chunk *chunk, const PlanStage *stage, const LayerBytes *bytes)
+{
+    int64_t held = 0;
+    for (int half = stage->first; half < stage->past; half++)
+        held += bytes->held[half % 2][chunk->recompute[half / 2] == LEVEL_LEAN];
+    return held;
+}
+
+static void stage_bytes(const Chunk *chunk, const Pipeline *pipeline, int s,
+                        const LayerBytes *bytes, ChunkCosts *costs)
+{
+    int halves[2];
+    halves_of(&pipeline->stages[s], halves);
+    for (int level = 0; level < NLEVELS; level++)
+        costs->keep[s][level] = average_bytes(halves, bytes->keep[0][level], bytes->keep[1][level]);
+    costs->held[s]    = held_bytes(chunk, &pipeline->stages[s], bytes);
+    costs->grow[s]    = halves[0] * bytes->grow;
+    costs->shrink[s]  = halves[0] * bytes->shrink;
+    costs->scratch[s] = bytes->scratch;
+}
+
+static double transfer(const Pricing *pricing, const Pipeline *pipeline, int s,
+                       const LayerBytes *bytes)
+{
+    if (s == pipeline->nstages - 1 ||
+        pipeline->stages[s].ranks[0] == pipeline->stages[s + 1].ranks[0])
+        return 0;
+    int    border  = pipeline->stages[s].past;
+    double seconds = seconds_of_message(pricing->cost, bytes->input);
+    return border % 2 ? seconds + seconds_of_message(pricing->cost, bytes->attended) : seconds;
+}
+
+static ChunkCosts chunk_costs(Region *region, const Plan *plan, int k, const Pricing *pricing,
+                              const PlanIndex *index)
+{
+    const Chunk    *chunk    = &plan->chunks[k];
+    const Pipeline *pipeline = pipeline_of(plan, k);
+    int             n        = pipeline->nstages;
+    CostSegment    *segments = REGION_ARRAY(region, CostSegment, chunk->nsegments);
+    for (int i = 0; i < chunk->nsegments; i++)
+        segments[i] = (CostSegment){chunk->segments[i].length, chunk->segments[i].start};
+    Pricer       pricer = {pricing, chunk->tokens, segments, chunk->nsegments};
+    LayerSeconds joint  = price_layer(&pricer, false);
+    LayerSeconds apart  = price_layer(&pricer, true);
+    LayerBytes   bytes  = bytes_of_layer(pricing, plan, k);
+    ChunkCosts   costs  = {.forward  = REGION_ARRAY(region, double, n),
+                           .backward = REGION_ARRAY(region, double, n),
+                           .weight   = REGION_ARRAY(region, double, n),
+                           .transfer = REGION_ARRAY(region, double, n),
+                           .rebuild  = region_alloc(region, sizeof *costs.rebuild * (size_t)n),
+                           .keep     = region_alloc(region, sizeof *costs.keep * (size_t)n),
+                           .held     = REGION_ARRAY(region, int64_t, n),
+                           .grow     = REGION_ARRAY(region, int64_t, n),
+                           .shrink   = REGION_ARRAY(region, int64_t, n),
+                           .scratch  = REGION_ARRAY(region, int64_t, n)};
+    for (int s = 0; s < n; s++) {
+        stage_seconds(pipeline, s, index->splits[index->base[k] + s] ? &apart : &joint, &costs);
+        stage_bytes(chunk, pipeline, s, &bytes, &costs);
+        costs.transfer[s] = transfer(pricing, pipeline, s, &bytes);
+    }
+    return costs;
+}
+
+/* ---- the end of the step ---- */
+
+typedef struct Returns {
+    const Cost *cost;
+    double     *seconds; /* [nranks] at home: what comes back, added up */
+} Returns;
+
+static void add_return(void *context, int home, int64_t bytes)
+{
+    Returns *returns = context;
+    returns->seconds[home] += seconds_of_message(returns->cost, bytes);
+}
+
+/* Gradients return home; norms; everybody hears of everybody's; clip; AdamW. The slowest rank's. */
+static double end_seconds(Region *region, const Plan *plan, const Pricing *pricing)
+{
+    const Layout *layout  = pricing->layout;
+    const Cost   *cost    = pricing->cost;
+    double       *seconds = REGION_ARRAY(region, double, plan->nranks);
+    double        most    = 0;
+    for (int r = 0; r < plan->nranks; r++)
+        bytes_away_each(pricing, plan, r, add_return, &(Returns){cost, seconds});
+    for (int r = 0; r < plan->nranks; r++) {
+        int64_t real_bytes = layout->real_bytes ? layout->real_bytes : 4;
+        for (int i = 0; i < layout->ranks[r].nbuffers; i++) {
+            const StaticBuffer *buffer = &layout->ranks[r].buffers[i];
+            int64_t             count  = buffer->bytes / real_bytes;
+            if (buffer->kind != STATIC_WEIGHT)
+                continue;
+            bool decays = pricing->model->weights[buffer->weight].decays;
+            seconds[r] += seconds_of_call(cost, "grad_norm", count, NULL, 0) +
+                          seconds_of_call(cost, decays ? "adamw" : "adamw_plain", count, NULL, 0);
+        }
+        most = seconds[r] > most ? seconds[r] : most;
+    }
+    if (plan->nranks > 1)
+        most += seconds_of_message(cost, layout_tensors(pricing->model) * (int64_t)sizeof(double));
+    return most + seconds_of_call(cost, "clip", layout_tensors(pricing->model), NULL, 0);
+}
+
+PlanCosts *costs_of_plan(Region *region, const Plan *plan, const Pricing *pricing)
+{
+    PlanCosts *costs    = REGION_NEW(region, PlanCosts);
+    PlanIndex  index    = plan_index(region, plan);
+    costs->chunks       = REGION_ARRAY(region, ChunkCosts, plan->nchunks);
+    costs->static_bytes = REGION_ARRAY(region, int64_t, plan->nranks);
+    costs->capacity     = REGION_ARRAY(region, int64_t, plan->nranks);
+    for (int k = 0; k < plan->nchunks; k++)
+        costs->chunks[k] = chunk_costs(region, plan, k, pricing, &index);
+    for (int r = 0; r < plan->nranks; r++) {
+        costs->static_bytes[r] = pricing->layout->ranks[r].static_bytes;
+        costs->capacity[r]     = pricing->layout->ranks[r].capacity;
+    }
+    costs->end = end_seconds(region, plan, pricing);
+    return costs;
+}
+
+/* ---- the rule ---- */
+
+/* Seconds to rebuild at levels input and none (`deep`), or lean, of one chunk on one stage. */
+static double rebuild_seconds(const Chunk *chunk, const PlanStage *stage, const ChunkCosts *costs,
+                              int s, bool deep)
+{
+    double seconds = 0;
+    for (int half = stage->first; half < stage->past; half++) {
+        int level = chunk->recompute[half / 2];
+        if (level > 0 && deep == (level >= LEVEL_INPUT))
+            seconds += costs->rebuild[s][level - 1] / 2;
+    }
+    return seconds;
+}
+
+double seconds_of_operation(const Plan *plan, const PlanCosts *costs, const PlanIndex *index,
+                            const PlanOperation *operation)
+{
+    int               s     = operation->stage;
+    int               place = index->base[operation->chunk] + s;
+    const Chunk      *chunk = &plan->chunks[operation->chunk];
+    const PlanStage  *stage = &pipeline_of(plan, operation->chunk)->stages[s];
+    const ChunkCosts *at    = &costs->chunks[operation->chunk];
+    double            lean  = rebuild_seconds(chunk, stage, at, s, false);
+    double            deep  = rebuild_seconds(chunk, stage, at, s, true);
+    switch (operation->letter) {
+    case 'F':
+        return at->forward[s];
+    case 'W':
+        return at->weight[s] + lean;
+    case 'R':
+        return deep;
+    default:
+        return (index->splits[place] ? at->backward[s] - at->weight[s] : at->backward[s] + lean) +
+               (index->rebuilds[place] ? 0 : deep);
+    }
+}
+
+/* When the input of an operation is there; false where it is not known yet. `end[0]` of forwards,
+ * `end[1]` of backwards, by place; negative: not yet. */
+static bool arrival(const Plan *plan, const PlanCosts *costs, const PlanIndex *index,
+                    const PlanOperation *o, double *const end[2], double *when)
+{
+    int place = index->base[o->chunk] + o->stage;
+    int last  = pipeline_of(plan, o->chunk)->nstages - 1;
+    *when     = 0;
+    if (o->letter == 'F' && o->stage > 0) {
+        if (end[0][place - 1] < 0)
+            return false;
+        *when = end[0][place - 1] + costs->chunks[o->chunk].transfer[o->stage - 1];
+    } else if (o->letter == 'B' && o->stage < last) {
+        if (end[1][place + 1] < 0)
+            return false;
+        *when = end[1][place + 1] + costs->chunks[o->chunk].transfer[o->stage];
+    }
+    return true;
+}
+
+Timeline predict_timeline(Region *region, const Plan *plan, const PlanCosts *costs)
+{
+    PlanIndex index    = plan_index(region, plan);
+    Timeline  timeline = {REGION_ARRAY(region, double *, plan->nranks),
+                          REGION_ARRAY(region, double *, plan->nranks), 0};
+    double   *ends[2]  = {REGION_ARRAY(region, double, index.nplaces),
+                          REGION_ARRAY(region, double, index.nplaces)};
+    int      *next     = REGION_ARRAY(region, int, plan->nranks);
+    bool      moved    = true;
+    for (int i = 0; i < index.nplaces; i++)
+        ends[0][i] = ends[1][i] = -1;
+    for (int r = 0; r < plan->nranks; r++) {
+        timeline.start[r] = REGION_ARRAY(region, double, plan->order[r].count);
+        timeline.end[r]   = REGION_ARRAY(region, double, plan->order[r].count);
+    }
+    while (moved) {
+        moved = false;
+        for (int r = 0; r < plan->nranks; r++)
+            for (; next[r] < plan->order[r].count; next[r]++, moved = true) {
+                int                  i = next[r];
+                const PlanOperation *o = &plan->order[r].operations[i];
+                double               when;
+                double               free = i ? timeline.end[r][i - 1] : 0;
+                if (!arrival(plan, costs, &index, o, ends, &when))
+                    break;
+                timeline.start[r][i] = when > free ? when : free;
+                timeline.end[r][i] =
+                    timeline.start[r][i] + seconds_of_operation(plan, costs, &index, o);
+                if (o->letter == 'F' || o->letter == 'B')
+                    ends[o->letter == 'B'][index.base[o->chunk] + o->stage] = timeline.end[r][i];
+                if (timeline.end[r][i] > timeline.seconds)
+                    timeline.seconds = timeline.end[r][i];
+            }
+    }
+    for (int r = 0; r < plan->nranks; r++)
+        if (next[r] < plan->order[r].count)
+            bug("rank %d never comes to operation %d: plan_check did not see the plan", r, next[r]);
+    timeline.seconds += costs->end;
+    return timeline;
+}
+
+Prediction predict(Region *region, const Plan *plan, const PlanCosts *costs)
+{
+    Timeline timeline = predict_timeline(region, plan, costs);
+    double   busy     = 0;
+    double   length   = timeline.seconds - costs->end;
+    for (int r = 0; r < plan->nranks; r++)
+        for (int i = 0; i < plan->order[r].count; i++)
+            busy += timeline.end[r][i] - timeline.start[r][i];
+    return (Prediction){.seconds = timeline.seconds,
+                        .bound   = bound_of_plan(region, plan, costs),
+                        .bubble  = length > 0 ? 1 - busy / (length * plan->nranks) : 0};
+}
