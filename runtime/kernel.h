@@ -16,6 +16,7 @@ typedef PW_REAL real;
 /* The compiler contracts nothing (-ffp-contract=off): a fused multiply-add stands where it is meant. */
 #define pw_fma(a, b, c) _Generic((a), float: fmaf, default: fma)(a, b, c)
 #define pw_sqrt(a) _Generic((a), float: sqrtf, default: sqrt)(a)
+#define pw_log(a) _Generic((a), float: logf, default: log)(a)
 
 /* A job with two shapes of one kernel compiles it twice, with a suffix. */
 #ifndef PW_SUFFIX

@@ -1,20 +1,20 @@
-/* scratch.h: bytes of scratch that the kernels take, for the codelet table and for the kernels. Each
- * is a number of the model's shapes and of the size of a real alone, holds for every vector width,
- * and leaves the start at PW_ALIGN. A kernel whose need grows with the rows of a call has a second
- * number, bytes a token (..._TOKEN_SCRATCH); the whole need is fixed + token * rows. */
+/* scratch.h: bytes of scratch that the kernels take, for the codelet table and for the kernels.
+ * Each is a number of the model's shapes and of the size of a real alone, holds for every vector
+ * width, and leaves the start at PW_ALIGN. A kernel whose need grows with the rows of a call has a
+ * second number, bytes a token (..._TOKEN_SCRATCH); the whole need is fixed + token * rows. */
 #ifndef PW_SCRATCH_H
 #define PW_SCRATCH_H
 
 /* Products go by blocks: MATMUL_ROWS rows and MATMUL_COLUMNS columns of the result, MATMUL_DEPTH
  * terms of the sums. Both packed blocks and a cache line of slack for the last panel. */
-#define MATMUL_ROWS    252
+#define MATMUL_ROWS 252
 #define MATMUL_COLUMNS 512
-#define MATMUL_DEPTH   256
+#define MATMUL_DEPTH 256
 #define MATMUL_SCRATCH(element_bytes)                                                              \
     ((element_bytes) * (MATMUL_DEPTH * (MATMUL_ROWS + MATMUL_COLUMNS) + 64))
 
 /* Attention goes by blocks of so many keys and queries. Panels are up to 32 columns wide. */
-#define ATTENTION_KEYS    128
+#define ATTENTION_KEYS 128
 #define ATTENTION_QUERIES 42
 #define ATTENTION_HEAD_COLUMNS(head_dim) (((head_dim) + 31) / 32 * 32)
 /* K transposed, V, and the scores of one block; a token: running maximum and sum of each head. */
