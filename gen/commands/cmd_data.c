@@ -44,8 +44,7 @@ static bool run(const Arguments *arguments, Error *error)
         return false;
     Progress   progress = {time(NULL), isatty(STDERR_FILENO)};
     DataReport report;
-    bool       made =
-        data_make(arguments->region, job, show_progress, &progress, &report, error);
+    bool       made = data_make(arguments->region, job, show_progress, &progress, &report, error);
     if (progress.terminal && made && report.made)
         fprintf(stderr, "\r\033[K");
     if (made)

@@ -34,7 +34,7 @@ static bool open_subject(const Arguments *arguments, Subject *subject, Error *er
         subject->documents.index = index_open(region, path, error);
         return subject->documents.index != NULL;
     }
-    char *text = file_read(region, path, LARGEST_LENGTHS, NULL, error);
+    char *text                 = file_read(region, path, LARGEST_LENGTHS, NULL, error);
     subject->documents.lengths = text ? lengths_read(region, text, path, error) : NULL;
     return subject->documents.lengths != NULL;
 }
@@ -89,8 +89,8 @@ const Command command_stats = {
     .min_words = 1,
     .max_words = 1,
     .summary   = "count documents by length",
-    .details   = "LENGTHS.txt holds one length in tokens a line; \"#\" begins a comment. A file that "
-                 "-o wrote is read as well.",
-    .options   = options,
-    .run       = run,
+    .details = "LENGTHS.txt holds one length in tokens a line; \"#\" begins a comment. A file that "
+               "-o wrote is read as well.",
+    .options = options,
+    .run     = run,
 };

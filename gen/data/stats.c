@@ -55,8 +55,7 @@ void stats_print(const Lengths *lengths, int64_t context, Text *out)
 void stats_print_sampling(const SampleCounts *counts, const Job *job, Text *out)
 {
     text_add(out, "\nan epoch: %lld sequences, %lld tokens, at a context of %lld\n",
-             (long long)counts->sequences, (long long)counts->tokens,
-             (long long)job->data.context);
+             (long long)counts->sequences, (long long)counts->tokens, (long long)job->data.context);
     text_add(out, "  documents: %lld, of which %lld held out, %lld empty\n",
              (long long)counts->documents, (long long)counts->held_out, (long long)counts->empty);
     if (counts->split > 0)

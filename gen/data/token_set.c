@@ -144,9 +144,9 @@ static bool add_text_file(Making *making, const Source *file, Error *error)
     if (fault < 0)
         return add_document(making, NULL, 0, bytes, count, (Place){file->path, 0}, error);
     if (making->report->not_text++ == 0)
-        making->report->first_not_text = region_format(
-            making->region, "%s: byte %lld", printable(making->region, file->path),
-            (long long)fault);
+        making->report->first_not_text =
+            region_format(making->region, "%s: byte %lld", printable(making->region, file->path),
+                          (long long)fault);
     return true;
 }
 

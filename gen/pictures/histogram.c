@@ -127,9 +127,8 @@ void histogram_svg(const Lengths *lengths, Text *out)
                 documents_colour);
         svg_bar(out, x + BAR_WIDTH, share(bins.tokens[bin], lengths->tokens), bins.most,
                 tokens_colour);
-        text_add(out,
-                 "<text transform=\"translate(%d %d) rotate(40)\">%lld</text>\n",
-                 x + 4, TOP + HEIGHT + 14, (long long)bin_start(bin));
+        text_add(out, "<text transform=\"translate(%d %d) rotate(40)\">%lld</text>\n", x + 4,
+                 TOP + HEIGHT + 14, (long long)bin_start(bin));
     }
     text_add(out, "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\" stroke=\"black\"/>\n", LEFT,
              TOP + HEIGHT, width - 20, TOP + HEIGHT);

@@ -1,0 +1,256 @@
+/* base: the ground that all else stands on. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gen/base/file.h"
+#include "gen/base/hash.h"
+#include "gen/base/random.h"
+#include "gen/base/text.h"
+
+static Region *region;
+static char    folder[] = "/tmp/pipewright_base_XXXXXX";
+
+static void open_region(void)
+{
+    region = region_new();
+    cr_assert(mkdtemp(folder) != NULL);
+}
+
+static void close_region(void)
+{
+    Error error;
+    cr_assert(file_remove_tree(folder, &error), "%s", error.text);
+    cr_assert(!file_exists(folder));
+    region_free(region);
+}
+
+TestSuite(base, .init = open_region, .fini = close_region);
+
+Test(base, region_memory_is_zeroed_aligned_and_apart)
+{
+    unsigned char *blocks[2000];
+    size_t         sizes[2000];
+    uint64_t       seed = 3;
+    for (int i = 0; i < 2000; i++) {
+        sizes[i]  = (size_t)random_below(&seed, i % 50 == 0 ? 100000 : 200);
+        blocks[i] = region_alloc(region, sizes[i]);
+        cr_assert_eq((uintptr_t)blocks[i] % 16, 0);
+        for (size_t j = 0; j < sizes[i]; j++)
+            cr_assert_eq(blocks[i][j], 0);
+        memset(blocks[i], i % 255 + 1, sizes[i]);
+    }
+    for (int i = 0; i < 2000; i++)
+        for (size_t j = 0; j < sizes[i]; j++)
+            cr_assert_eq(blocks[i][j], i % 255 + 1);
+}
+
+Test(base, appending_keeps_what_was_there)
+{
+    int *numbers = NULL, count = 0, room = 0;
+    for (int i = 0; i < 1000; i++)
+        REGION_APPEND(region, numbers, count, room, i);
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(numbers[i], i);
+}
+
+Test(base, text_grows_and_keeps_bytes_of_zero)
+{
+    Text text = text_new(region);
+    for (int i = 0; i < 500; i++)
+        text_add(&text, "%d,", i);
+    cr_assert_eq(text.length, 10 * 2 + 90 * 3 + 400 * 4);
+    cr_assert_eq(strlen(text.at), text.length);
+    text_bytes(&text, "a\0b", 3);
+    cr_assert_eq(memcmp(text.at + text.length - 3, "a\0b", 4), 0);
+}
+
+Test(base, doubles_read_back_to_the_same_bits)
+{
+    uint64_t seed = 11;
+    cr_assert_str_eq(text_double(region, 0.1), "0.1");
+    cr_assert_str_eq(text_double(region, 1e-5), "1e-05");
+    cr_assert_str_eq(text_double(region, 3), "3");
+    for (int i = 0; i < 20000; i++) {
+        uint64_t bits = random_next(&seed);
+        double   value;
+        memcpy(&value, &bits, sizeof value);
+        if (!isfinite(value))
+            continue;
+        double back = strtod(text_double(region, value), NULL);
+        cr_assert_eq(memcmp(&back, &value, sizeof value), 0);
+    }
+}
+
+Test(base, sizes_are_whole_or_refused)
+{
+    static const struct {
+        const char *text;
+        int64_t     bytes; /* -1: refused */
+    } cases[] = {
+        {"512 MiB", 512 << 20},
+        {"1 GiB", 1 << 30},
+        {"80GB", 80000000000},
+        {"0.5 KiB", 512},
+        {"1.5 KB", 1500},
+        {"17", 17},
+        {"17 B", 17},
+        {"0.1 KiB", -1},
+        {"80 GB/s", -1},
+        {"", -1},
+        {"-1", -1},
+        {"1.", -1},
+        {".5 GiB", -1},
+        {"1e3", -1},
+        {"9223372036854775807", INT64_MAX},
+        {"9223372036854775808", -1},
+        {"9000000000 GiB", -1},
+        {"4 gib", -1},
+        {" 4", -1},
+        {"1.2.3 KB", -1},
+    };
+    for (int i = 0; i < COUNT(cases); i++) {
+        int64_t bytes = -1;
+        bool    read  = text_to_bytes(cases[i].text, &bytes);
+        cr_assert_eq(read, cases[i].bytes >= 0, "%s", cases[i].text);
+        cr_assert(!read || bytes == cases[i].bytes, "%s", cases[i].text);
+    }
+    int64_t tokens;
+    cr_assert(text_to_tokens("2K", &tokens) && tokens == 2048);
+    cr_assert(text_to_tokens("1 M", &tokens) && tokens == 1048576);
+    cr_assert(!text_to_tokens("2 KiB", &tokens));
+}
+
+Test(base, sizes_are_shown_exactly_when_short)
+{
+    cr_assert_str_eq(text_size(region, 0), "0 bytes");
+    cr_assert_str_eq(text_size(region, 1536), "1.50 KiB");
+    cr_assert_str_eq(text_size(region, INT64_C(3) << 30), "3 GiB");
+}
+
+Test(base, the_nearest_name_is_near)
+{
+    static const char *const names[] = {"memory", "ranks", "device", NULL};
+    cr_assert_str_eq(text_nearest("memroy", names), "memory");
+    cr_assert_str_eq(text_nearest("rank", names), "ranks");
+    cr_assert_str_eq(text_nearest("Device", names), "device");
+    cr_assert_null(text_nearest("banana", names));
+}
+
+Test(base, a_complaint_says_all_that_it_is_given)
+{
+    Error error;
+    cr_assert(!error_at(&error, ((Place){"longdocs.lua", 14}), .field = "cluster.memory",
+                        .found = "80 GB/s", .expected = "a size in bytes",
+                        .remedy = "write it as \"80 GiB\""));
+    cr_assert_str_eq(error.text, "longdocs.lua:14: cluster.memory: found \"80 GB/s\", expected a "
+                                 "size in bytes; write it as \"80 GiB\"");
+    cr_assert_eq(error.status, EXIT_INPUT);
+    error_at(&error, ((Place){"x", 0}), .found = "\x1b[31m");
+    cr_assert_str_eq(error.text, "x: found \"\\x1b[31m\"");
+    error_fail(&error, "again: %s", error.text);
+    cr_assert_str_eq(error.text, "again: x: found \"\\x1b[31m\"");
+    cr_assert_eq(error.status, EXIT_FAILED);
+}
+
+Test(base, sha256_of_known_texts)
+{
+    cr_assert_str_eq(hash_bytes(region, "abc", 3),
+                     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    Error error;
+    char *path = path_join(region, folder, "abc");
+    cr_assert(file_write(path, "abc", 3, &error), "%s", error.text);
+    cr_assert_str_eq(hash_file(region, path, &error), hash_bytes(region, "abc", 3));
+    cr_assert_null(hash_file(region, path_join(region, folder, "none"), &error));
+}
+
+Test(base, files_come_back_and_limits_hold)
+{
+    Error  error;
+    size_t length;
+    char  *path = path_join(region, folder, "f");
+    cr_assert(file_write(path, "a\0bc", 4, &error), "%s", error.text);
+    cr_assert_eq(memcmp(file_read(region, path, 4, &length, &error), "a\0bc", 5), 0);
+    cr_assert_eq(length, 4);
+    cr_assert_null(file_read(region, path, 3, NULL, &error));
+    cr_assert_eq(error.status, EXIT_INPUT);
+    cr_assert_null(file_read(region, folder, 100, NULL, &error));
+    cr_assert_null(file_read(region, path_join(region, folder, "none"), 3, NULL, &error));
+    cr_assert(!file_write(path_join(region, folder, "no/f"), "", 0, &error));
+    cr_assert_eq(error.status, EXIT_FAILED);
+}
+
+Test(base, an_abandoned_file_leaves_nothing)
+{
+    Error   error;
+    FileOut out;
+    int     count;
+    cr_assert(file_out_open(&out, region, path_join(region, folder, "f"), &error));
+    cr_assert(file_out_write(&out, "abc", 3, &error));
+    file_out_abandon(&out);
+    file_out_abandon(&out);
+    cr_assert(file_names(region, folder, &count, &error) != NULL);
+    cr_assert_eq(count, 0);
+}
+
+Test(base, folders_are_made_listed_and_copied_from)
+{
+    Error error;
+    int   count;
+    char *deep = path_join(region, folder, "a/b/c");
+    cr_assert(file_make_folders(deep, &error), "%s", error.text);
+    cr_assert(file_make_folders(deep, &error), "%s", error.text);
+    cr_assert(file_write(path_join(region, deep, "z"), "1", 1, &error));
+    cr_assert_eq(chmod(path_join(region, deep, "z"), 0755), 0);
+    cr_assert(file_copy(path_join(region, deep, "z"), path_join(region, deep, "B"), &error));
+    char **names = file_names(region, deep, &count, &error);
+    cr_assert_eq(count, 2);
+    cr_assert_str_eq(names[0], "B");
+    cr_assert_str_eq(names[1], "z");
+    cr_assert_null(names[2]);
+    cr_assert_eq(access(path_join(region, deep, "B"), X_OK), 0);
+    cr_assert(!file_make_folders(path_join(region, deep, "z/d"), &error));
+}
+
+Test(base, removing_a_tree_does_not_follow_links)
+{
+    Error error;
+    char *kept = path_join(region, folder, "kept"), *gone = path_join(region, folder, "gone");
+    cr_assert(file_make_folders(kept, &error) && file_make_folders(gone, &error));
+    cr_assert(file_write(path_join(region, kept, "f"), "", 0, &error));
+    cr_assert_eq(symlink(kept, path_join(region, gone, "link")), 0);
+    cr_assert(file_remove_tree(gone, &error), "%s", error.text);
+    cr_assert(!file_exists(gone) && file_exists(path_join(region, kept, "f")));
+}
+
+Test(base, paths)
+{
+    cr_assert_str_eq(path_join(region, "a", "b"), "a/b");
+    cr_assert_str_eq(path_join(region, "a/", "b"), "a/b");
+    cr_assert_str_eq(path_join(region, ".", "b"), "b");
+    cr_assert_str_eq(path_join(region, "a", "/b"), "/b");
+    cr_assert_str_eq(path_folder(region, "a/b/c"), "a/b");
+    cr_assert_str_eq(path_folder(region, "c"), ".");
+    cr_assert_str_eq(path_folder(region, "/c"), "/");
+    cr_assert_str_eq(path_name("a/b/c"), "c");
+}
+
+Test(base, random_numbers_are_even_and_repeat)
+{
+    uint64_t seed = 5, again = 5;
+    int      seen[7] = {0};
+    for (int i = 0; i < 70000; i++)
+        seen[random_below(&seed, 7)]++;
+    for (int i = 0; i < 7; i++)
+        cr_assert(seen[i] > 9500 && seen[i] < 10500, "%d: %d", i, seen[i]);
+    for (int i = 0; i < 70000; i++)
+        random_below(&again, 7);
+    cr_assert_eq(random_next(&seed), random_next(&again));
+    double unit = random_unit(&seed);
+    cr_assert(unit >= 0 && unit < 1);
+    cr_assert_eq(random_at(1, 2), random_at(1, 2));
+    cr_assert_neq(random_at(1, 2), random_at(2, 1));
+}
