@@ -11,6 +11,7 @@
  * part. So joint and split backward are the same calls on the same shapes. */
 #include <string.h>
 
+#include "gen/job/emit.h"
 #include "gen/job/operations.h"
 #include "gen/job/passes.h"
 #include "runtime/kernel.h"
@@ -51,7 +52,7 @@ static const Special special_table[NSPECIALS] = {
     {"norm", ROLE_NORM, ROWS_ONE, 1, 8},
     [SPECIAL_NORMS] = {"norms", ROLE_NORM, ROWS_ONE, 0, 8},
     {"losses", ROLE_LOSS, ROWS_ONE, 0, 8},
-    {"clip", ROLE_CLIP, ROWS_ONE, 2, 8},
+    {"factor", ROLE_CLIP, ROWS_ONE, 2, 8},
     {"weight", ROLE_WEIGHT, ROWS_ONE, 0, 0},
     {"gradient", ROLE_DWEIGHT, ROWS_ONE, 0, 0},
     {"moment1", ROLE_MOMENT1, ROWS_ONE, 0, 0},
@@ -357,27 +358,6 @@ static const char *pointer_text(Builder *builder, Symbol symbol, const Argument 
     return region_format(region, symbol.shift ? "$%s+%d" : "$%s", operand.name, symbol.shift);
 }
 
-/* A dimension under the name that shapes.h gives it. */
-static const char *dimension(const Walk *walk, int64_t size)
-{
-    const Model *model = walk->model;
-    const struct {
-        const char *name;
-        int64_t     size;
-    } names[] = {
-        {"HIDDEN", model->hidden},
-        {"QUERIES", model->heads * model->head_dim},
-        {"QKV", (model->heads + 2 * model->kv_heads) * model->head_dim},
-        {"FFN", model->ffn},
-        {"GATE_UP", 2 * model->ffn},
-        {"VOCABULARY", model->vocabulary},
-    };
-    for (int i = 0; i < COUNT(names); i++)
-        if (names[i].size == size)
-            return names[i].name;
-    return region_format(walk->region, "%lld", (long long)size);
-}
-
 static const ModelWeight *weight_of(const Walk *walk, const Bound *bound)
 {
     if (bound)
@@ -400,9 +380,9 @@ static const char *word_text(const Walk *walk, const Bound *bound, const char *w
         if (strcmp(fields[i].word, word) == 0)
             return fields[i].text;
     if (strcmp(word, "out") == 0)
-        return dimension(walk, weight_of(walk, bound)->rows);
+        return shape_name(walk->region, walk->model, weight_of(walk, bound)->rows);
     if (strcmp(word, "in") == 0)
-        return dimension(walk, weight_of(walk, bound)->columns);
+        return shape_name(walk->region, walk->model, weight_of(walk, bound)->columns);
     return word;
 }
 

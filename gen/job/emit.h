@@ -1,0 +1,20 @@
+/* emit: what its files share. emit.c decides which files there are and prints job.c; emit_c.c
+ * prints codelets in C; emit_config.c the model's description for Hugging Face's tools. */
+#ifndef PIPEWRIGHT_EMIT_H
+#define PIPEWRIGHT_EMIT_H
+
+#include "gen/job/passes.h"
+
+/* A dimension under the name that shapes.h gives it, or its digits. */
+const char *shape_name(Region *region, const Model *model, int64_t size);
+
+/* What a codelet's function is called: its name, unless a kernel has it. */
+const char *function_name(Region *region, const Codelet *codelet);
+
+void emit_c_shapes(const Model *model, Text *out);
+void emit_c_header(const Codelets *codelets, Text *out);
+void emit_c_codelets(const Codelets *codelets, const Model *model, Text *out);
+
+void emit_config(const Model *model, Text *out); /* config.json */
+
+#endif
