@@ -56,11 +56,18 @@ typedef struct Whereabouts {
     char         source[LUA_IDSIZE];
 } Whereabouts;
 
+/* A user's file that was loaded. */
+typedef struct Source {
+    const char    *name, *text;
+    struct Source *next;
+} Source;
+
 /* State of the child, found through lua_getextraspace. */
 typedef struct Child {
     const Sandbox *sandbox;
     Region        *region;
     Whereabouts   *place;
+    Source        *sources;
     int            pipe;
     int64_t        instructions, limit; /* left; at the start */
     int64_t        bytes, bytes_limit;  /* used; at most      */
@@ -192,6 +199,12 @@ static void *allocate_counted(void *context, void *old, size_t old_bytes, size_t
 static void load_text(lua_State *lua, const char *text, size_t length, const char *name, char mark)
 {
     const char *shown = strlen(name) < LUA_IDSIZE - 2 ? name : path_name(name);
+    if (mark == '@') {
+        Child  *child  = child_of(lua);
+        Source *source = REGION_NEW(child->region, Source);
+        *source        = (Source){region_copy(child->region, shown), text, child->sources};
+        child->sources = source;
+    }
     lua_pushfstring(lua, "%c%s", mark, shown);
     if (luaL_loadbufferx(lua, text, length, lua_tostring(lua, -1), "t") != LUA_OK)
         lua_error(lua);
@@ -264,28 +277,43 @@ static char *read_regular(Region *region, int file, size_t *length)
     return text;
 }
 
-/* include "name": runs a file beside the script and returns its value. */
-static int include(lua_State *lua)
+const char *sandbox_read(lua_State *lua, const char *name)
 {
-    Child      *child = child_of(lua);
-    size_t      name_length, length = 0;
-    const char *name = luaL_checklstring(lua, 1, &name_length);
+    Child *child  = child_of(lua);
+    size_t length = 0;
     sandbox_charge(lua, INCLUDE_CHARGE);
-    if (!child->sandbox->folder)
-        return luaL_error(lua, "include: files cannot be included here");
-    int   file = strlen(name) == name_length ? open_below(child->sandbox->folder, name) : -1;
+    int   file = child->sandbox->folder ? open_below(child->sandbox->folder, name) : -1;
     char *text = file >= 0 ? read_regular(child->region, file, &length) : NULL;
     if (file >= 0)
         close(file);
+    if (!text)
+        return NULL;
+    const char *hash  = hash_bytes(child->region, text, length);
+    const char *frame = region_format(child->region, "%s %s", hash, name);
+    send_frame(child, FRAME_INCLUDE, frame, strlen(frame));
+    return text;
+}
+
+const char *sandbox_source(lua_State *lua, const char *name)
+{
+    const Source *source = child_of(lua)->sources;
+    while (source && strcmp(source->name, name) != 0)
+        source = source->next;
+    return source ? source->text : NULL;
+}
+
+/* include "name": runs a file beside the script and returns its value. */
+static int include(lua_State *lua)
+{
+    size_t      length;
+    const char *name = luaL_checklstring(lua, 1, &length);
+    const char *text = strlen(name) == length ? sandbox_read(lua, name) : NULL;
     if (!text)
         return luaL_error(lua,
                           "include: found \"%s\", expected a file of at most 1 MiB in the script's "
                           "folder or below it, by a path without \".\", \"..\" or links",
                           name);
-    const char *hash  = hash_bytes(child->region, text, length);
-    const char *frame = region_format(child->region, "%s %s", hash, name);
-    send_frame(child, FRAME_INCLUDE, frame, strlen(frame));
-    load_text(lua, text, length, name, '@');
+    load_text(lua, text, strlen(text), name, '@');
     use_users_globals(lua);
     lua_call(lua, 0, 1);
     return 1;

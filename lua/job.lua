@@ -1,0 +1,666 @@
+--- The job language: constructors, what each field may be, defaults, and what is said about a field
+--- that is wrong. Runs before the user's file, in the same child; returns `finish(value)`, which turns
+--- what that file returned into the resolved tree that gen/forms/job.c reads.
+---
+--- `host`, by gen/job/parse.c: ours(name) runs one of our files; constructor(f) makes a function that
+--- calls f(file, line, ...) with where it was called; field_line(file, line, constructor, path) is the
+--- line of a field of the table that was given to a constructor there, or nil; config(name) reads a
+--- JSON file beside the job; job is the job's file; sets is the list of `--set` texts; policies are
+--- the names of those that are shipped.
+local host = ...
+local units = host.ours("units.lua")
+local families = { llama = host.ours("models/llama.lua") }
+
+-- Nodes and places -------------------------------------------------------------------------------
+
+--- What a constructor makes: `kind`, the `fields` that it was given, `file` and `line`.
+local node_meta = { __name = "node", __metatable = "node" }
+
+local function is_node(value)
+  return getmetatable(value) == "node"
+end
+
+local function in_words(value)
+  if is_node(value) then return value.kind .. " { ... }" end
+  if type(value) == "table" then return "a table" end
+  if type(value) == "function" then return "a constructor that was not called" end
+  return tostring(value)
+end
+
+local set_paths = {}                      -- "train.steps" -> true, where --set gave it
+
+--- Where a field is said: `at` holds its path, the node around it, and its path within the node.
+local function below(at, name)
+  return {
+    path = at.path == "" and name or at.path .. "." .. name,
+    node = at.node,
+    inner = at.inner == "" and name or at.inner .. "." .. name,
+  }
+end
+
+local function within(at, node)
+  return { path = at.path, node = node, inner = "", outer = at }
+end
+
+local function is_set(path)
+  while path do
+    if set_paths[path] then return true end
+    path = path:match("^(.*)%.[^.]*$")
+  end
+end
+
+local function place(at)
+  if is_set(at.path) then return "--set" end
+  local node = at.node
+  if at.inner == "" then return node.file, node.line end
+  return node.file, host.field_line(node.file, node.line, node.kind, at.inner) or node.line
+end
+
+local function complain(at, found, expected, remedy)
+  local file, line = place(at)
+  error({ file = file, line = line, field = at.path ~= "" and at.path or nil,
+          found = found ~= nil and in_words(found) or nil, expected = expected, remedy = remedy })
+end
+
+local origins = {}                        -- path -> "file:line", "--set" or "default"
+
+local function note_origin(at, given)
+  if not given then
+    origins[at.path] = "default"
+    return
+  end
+  local file, line = place(at)
+  origins[at.path] = line and file .. ":" .. line or file
+end
+
+-- Types of fields --------------------------------------------------------------------------------
+
+local types = {}
+local resolve
+
+local function bounds_in_words(field)
+  if field.least and field.most then return " from " .. field.least .. " to " .. field.most end
+  if field.least then return " of at least " .. field.least end
+  if field.above and field.below then
+    return " above " .. field.above .. " and below " .. field.below
+  end
+  if field.above then return " above " .. field.above end
+  return ""
+end
+
+local function in_bounds(number, field)
+  return number and not (field.least and number < field.least) and
+    not (field.most and number > field.most) and not (field.above and number <= field.above) and
+    not (field.below and number >= field.below)
+end
+
+--- A type that is a number read by `read`; `remedy(value)` may know what was meant.
+local function numeric(expected, read, remedy)
+  return function(field, value, at)
+    local number = read(value)
+    if not in_bounds(number, field) then
+      complain(at, value, expected .. bounds_in_words(field), remedy and remedy(value, field))
+    end
+    return number
+  end
+end
+
+types.whole = numeric("a whole number",
+  function(value) return type(value) == "number" and math.tointeger(value) end,
+  function(value, field)
+    local number = type(value) == "string" and math.tointeger(tonumber(value))
+    return in_bounds(number, field) and "write it without quotes: " .. number or nil
+  end)
+types.number = numeric("a number", units.number)
+types.share = numeric("a share, as \"2%\" or 0.02,", units.share)
+types.tokens = numeric("a number of tokens", units.tokens,
+  function(value)
+    local number, unit = tostring(value):match("^%s*([%d.]+)%s*(%a+)%s*$")
+    unit = number and units.tokens(number .. unit:sub(1, 1):upper()) and unit:sub(1, 1):upper()
+    return "write it as \"" .. (unit and number .. unit or "4K") .. "\": K is 1024"
+  end)
+types.bytes = numeric("a size in bytes", units.bytes,
+  function(value)
+    local number, unit = tostring(value):match("^%s*([%d.]+)%s*([kmgtKMGT])")
+    return "write it as \"" .. (number and number .. " " .. unit:upper() or "1 G") .. "iB\""
+  end)
+
+function types.text(_, value, at)
+  if type(value) ~= "string" or value == "" then complain(at, value, "a text in quotes") end
+  return value
+end
+
+function types.flag(_, value, at)
+  if type(value) ~= "boolean" then complain(at, value, "true or false, without quotes") end
+  return value
+end
+
+local function quoted(words)
+  local list = {}
+  for i, word in ipairs(words) do list[i] = '"' .. word .. '"' end
+  local last = table.remove(list)
+  return #list == 0 and last or table.concat(list, ", ") .. " or " .. last
+end
+
+local function did_you_mean(value, words)
+  local near = type(value) == "string" and nearest(value, words)
+  return near and "the nearest right one is \"" .. near .. "\"" or nil
+end
+
+function types.word(field, value, at)
+  for _, word in ipairs(field.words) do
+    if value == word then return word end
+  end
+  complain(at, value, quoted(field.words), did_you_mean(value, field.words))
+end
+
+function types.vocabulary(_, value, at)
+  if value == "bytes" then return value end
+  local count = type(value) == "number" and math.tointeger(value)
+  if not in_bounds(count, { least = 2, most = 1 << 24 }) then
+    complain(at, value, "\"bytes\", or the number of ids of a token set's tokenizer, at least 2",
+             did_you_mean(value, { "bytes" }))
+  end
+  return count
+end
+
+function types.group(field, value, at)
+  if type(value) ~= "table" or is_node(value) then complain(at, value, "a table of named fields") end
+  return resolve(field.fields, value, at)
+end
+
+--- One of several constructors; `nodes` is what can be written, `hint(value)` what was meant.
+function types.node(field, value, at)
+  if not is_node(value) or not field.kinds[value.kind] then
+    complain(at, value, field.nodes, field.hint and field.hint(value))
+  end
+  return field.kinds[value.kind](value, within(at, value))
+end
+
+function types.any(_, value)
+  return value
+end
+
+-- Tables of fields -------------------------------------------------------------------------------
+
+local function names_of(fields)
+  local names = {}
+  for name in pairs(fields) do names[#names + 1] = name end
+  return names
+end
+
+local function refuse_unknown(fields, name, value, at)
+  if type(name) ~= "string" then
+    complain(at, value, "only fields with names, name = value", "give this value a name")
+  end
+  local names = names_of(fields)
+  complain(below(at, name), name, "one of the fields " .. table.concat(names, ", "),
+           did_you_mean(name, names) or "there is no such field: remove it")
+end
+
+--- The given fields, read by their types, in the order of their names; the rest by default.
+function resolve(fields, given, at)
+  local result = {}
+  for name, value in pairs(given) do
+    if not fields[name] then refuse_unknown(fields, name, value, at) end
+  end
+  for name, field in pairs(fields) do
+    local value, here = given[name], below(at, name)
+    if value ~= nil then
+      result[name] = types[field.type](field, value, here)
+    elseif field.required then
+      complain(at, nil, "the field " .. name, "add " .. name .. " = " .. (field.example or "..."))
+    elseif field.type == "group" and field.default == nil and field.filled then
+      result[name] = resolve(field.fields, {}, here)
+    else
+      result[name] = field.default
+    end
+    if field.type ~= "group" and field.type ~= "node" and result[name] ~= nil then
+      note_origin(here, value ~= nil)
+    end
+  end
+  return result
+end
+
+-- The constructors -------------------------------------------------------------------------------
+
+local function new_node(kind, fields, file, line)
+  return setmetatable({ kind = kind, fields = fields, file = file, line = line }, node_meta)
+end
+
+--- What makes a node of this kind. `short` names the field that a single text, or a value without a
+--- name, stands for.
+local function maker(kind, short)
+  return function(file, line, given, ...)
+    local node = new_node(kind, given, file, line)
+    local at = { path = kind, node = node, inner = "" }
+    if short and type(given) ~= "table" then
+      node.fields = { [short] = given }
+    elseif type(given) ~= "table" or is_node(given) then
+      complain(at, given, "a table of fields: " .. kind .. " { name = value, ... }")
+    end
+    if select("#", ...) > 0 then complain(at, (...), "one value in " .. kind) end
+    if short and node.fields[1] ~= nil and node.fields[short] == nil then
+      node.fields[short], node.fields[1] = node.fields[1], nil
+    end
+    return node
+  end
+end
+
+local function constructor(kind, short)
+  return host.constructor(maker(kind, short))
+end
+
+local constructors = {
+  job = constructor("job"),
+  llama = constructor("llama"), hf = constructor("hf", "config"),
+  text = constructor("text", "files"), jsonl = constructor("jsonl", "files"),
+  token_set = constructor("token_set", "prefix"),
+  cpu = constructor("cpu"),
+  tokens = constructor("tokens", "count"), sequences = constructor("sequences", "count"),
+  adamw = constructor("adamw"),
+  constant = constructor("constant"), cosine = constructor("cosine"), wsd = constructor("wsd"),
+}
+local make_lengths = maker("lengths", "path")
+constructors.lengths = setmetatable({ from_file = constructor("from_file", "path") }, {
+  __call = host.constructor(function(file, line, _, ...) return make_lengths(file, line, ...) end),
+  __metatable = "lengths",
+})
+
+-- What a job is ----------------------------------------------------------------------------------
+
+local function fields_node(fields, finish)
+  return function(node, at)
+    local result = resolve(fields, node.fields, at)
+    return finish and finish(result, at) or result
+  end
+end
+
+--- Model: the shape, resolved; its operations are made when the whole job is known.
+local function complete_model(family)
+  return function(shape, at)
+    shape.family = family
+    families[family].complete(shape, function(field, found, expected, remedy)
+      complain(below(at, field), found, expected, remedy)
+    end)
+    shape.tokenizer = shape.vocab == "bytes" and "bytes" or "none"
+    shape.vocabulary = shape.vocab == "bytes" and 257 or shape.vocab      -- 256, end of document
+    return shape
+  end
+end
+
+local finish_llama = fields_node(families.llama.fields, complete_model("llama"))
+
+--- hf "config.json", or hf { config = "config.json", ... } with fields of the family that differ.
+local function finish_hf(node, at)
+  local name = node.fields.config
+  if type(name) ~= "string" then
+    complain(below(at, "config"), name, "the path of a Hugging Face config.json")
+  end
+  local config, expected = host.config(name)
+  if not config then complain(below(at, "config"), name, expected) end
+  local given = families.llama.from_config(config, function(key, found, expected)
+    error({ file = name, field = key, found = in_words(found), expected = expected })
+  end)
+  for field, value in pairs(node.fields) do
+    if field ~= "config" then given[field] = value end
+  end
+  local shape = finish_llama({ fields = given }, at)
+  shape.config = name
+  return shape
+end
+
+--- Documents -----
+local context = { type = "tokens", least = 2, most = 1 << 30, default = 2048 }
+local function data_fields(more)
+  local fields = {
+    context = context,
+    long = { type = "word", words = { "split", "cut", "error" }, default = "split" },
+    held_out = { type = "share", least = 0, most = 0.9, default = 0.02 },
+  }
+  for name, field in pairs(more) do fields[name] = field end
+  return fields
+end
+
+local function data_kind(kind, path, more)
+  return fields_node(data_fields(more), function(data)
+    data.kind, data.path = kind, data[path]
+    return data
+  end)
+end
+
+local files = { type = "text", required = true, example = "\"folder\"" }
+local lengths_path = { type = "text", required = true, example = "\"lengths.json\"" }
+local data_kinds = {
+  text = data_kind("text", "files", { files = files }),
+  jsonl = data_kind("jsonl", "files", {
+    files = files,
+    text = { type = "text", default = "text" },
+    prompt = { type = "text", default = "prompt" },
+    completion = { type = "text", default = "completion" },
+  }),
+  token_set = data_kind("token_set", "prefix", {
+    prefix = { type = "text", required = true, example = "\"folder/tokens\"" },
+  }),
+  lengths = data_kind("lengths", "path", { path = lengths_path }),
+  from_file = data_kind("lengths", "path", { path = lengths_path }),
+}
+
+--- Layout: `borders` are layers, 0 first and all last; a half is between core and post.
+function types.borders(_, value, at)
+  local right = type(value) == "table" and not is_node(value) and #value >= 2
+  for i = 1, right and #value or 0 do
+    local border = type(value[i]) == "number" and value[i]
+    right = right and border and math.tointeger(2 * border) ~= nil and
+      (i == 1 and border == 0 or i > 1 and border >= value[i - 1])
+  end
+  if not right then
+    complain(at, value, "a list of borders that rise from 0 to the number of layers by halves",
+             "write it as { 0, 3, 6 }")
+  end
+  return array(table.move(value, 1, #value, 1, {}))
+end
+
+--- policy: "name", { "name", option = value }, or a file's name in place of a name.
+function types.policy(_, value, at)
+  local options = {}
+  local name = value
+  if type(value) == "table" and not is_node(value) then
+    name = value[1]
+    for option, chosen in pairs(value) do
+      if option ~= 1 then
+        if type(option) ~= "string" then complain(at, chosen, "options with names") end
+        options[option] = chosen
+        note_origin(below(at, option), true)
+      end
+    end
+  end
+  if type(name) ~= "string" then
+    complain(at, value, "the name of a policy, { \"name\", option = value }, or a file \"mine.lua\"")
+  end
+  if not name:find("%.lua$") then
+    local known = false
+    for _, shipped in ipairs(host.policies) do known = known or shipped == name end
+    if not known then
+      complain(at, name, "one of the policies " .. table.concat(host.policies, ", ") ..
+               ", or a file that ends in .lua", did_you_mean(name, host.policies))
+    end
+  end
+  return { name = name, options = options }
+end
+
+local function curve(kind, more)
+  local fields = { warmup = { type = "whole", least = 0, most = 1 << 40, default = 0 } }
+  for name, field in pairs(more) do fields[name] = field end
+  return fields_node(fields, function(result)
+    result.kind = kind
+    return result
+  end)
+end
+
+local rate = { type = "number", least = 0 }
+local steps_from_0 = { type = "whole", least = 0, most = 1 << 40 }
+local function steps(default)
+  return { type = "whole", least = 0, most = 1 << 40, default = default }
+end
+
+local function count_node(kind, field)
+  return fields_node({ count = field }, function(result)
+    return { kind = kind, count = result.count }
+  end)
+end
+
+local train = {
+  batch = {
+    type = "node", required = true, example = "tokens \"32K\"",
+    nodes = "tokens \"32K\" or sequences(512)",
+    kinds = {
+      tokens = count_node("tokens", { type = "tokens", least = 1, required = true }),
+      sequences = count_node("sequences", { type = "whole", least = 1, most = 1 << 30, required = true }),
+    },
+    hint = function(value)
+      if units.tokens(value) then return "write tokens \"" .. value .. "\" or sequences(" .. value .. ")" end
+    end,
+  },
+  steps = { type = "whole", least = 1, most = 1 << 40, required = true, example = "300" },
+  seed = { type = "whole", least = 0, most = math.maxinteger, default = 1 },
+  clip = { type = "number", least = 0, default = 1.0 },
+  optimizer = {
+    type = "node", nodes = "adamw { lr = \"1e-3\", ... }",
+    kinds = {
+      adamw = fields_node {
+        lr = { type = "number", above = 0, default = 1e-3 },
+        weight_decay = { type = "number", least = 0, default = 0.1 },
+        beta1 = { type = "number", least = 0, below = 1, default = 0.9 },
+        beta2 = { type = "number", least = 0, below = 1, default = 0.95 },
+        epsilon = { type = "number", above = 0, default = 1e-8 },
+      },
+    },
+  },
+  curve = {
+    type = "node", nodes = "constant { ... }, cosine { ... } or wsd { ... }",
+    kinds = {
+      constant = curve("constant", {}),
+      cosine = curve("cosine", { final = rate }),
+      wsd = curve("wsd", { final = rate, decay = steps_from_0 }),
+    },
+  },
+  save = { type = "group", filled = true, fields = { every = steps(100), keep = steps(2) } },
+  evaluate = { type = "group", filled = true, fields = { every = steps(0) } },
+  from = { type = "text" },
+}
+
+local job = {
+  model = {
+    type = "node", required = true, example = "llama { layers = 6, ... }",
+    nodes = "llama { layers = 6, ... } or hf \"config.json\"",
+    kinds = { llama = finish_llama, hf = finish_hf },
+  },
+  data = {
+    type = "node", required = true, example = "text { files = \"corpus\" }",
+    nodes = "text { ... }, jsonl { ... }, token_set \"PREFIX\" or lengths \"lengths.json\"",
+    kinds = data_kinds,
+    hint = function(value)
+      if type(value) == "string" then return "write text { files = \"" .. value .. "\" }" end
+    end,
+  },
+  cluster = {
+    type = "node", nodes = "cpu { ranks = 2, memory = \"1 GiB\" }",
+    kinds = {
+      cpu = fields_node({
+        ranks = { type = "whole", least = 1, most = 4096, default = 1 },
+        memory = { type = "bytes", least = 1 << 20, default = 1 << 30 },
+      }, function(cluster)
+        cluster.device = "cpu"
+        return cluster
+      end),
+    },
+  },
+  layout = { type = "group", filled = true, fields = {
+    stages = { type = "whole", least = 1, most = 1 << 14 },
+    borders = { type = "borders" },
+  } },
+  policy = { type = "policy", default = { name = "seq1f1b", options = {} } },
+  train = { type = "group", required = true, example = "{ batch = tokens \"32K\", steps = 300 }",
+            fields = train },
+}
+
+-- What several fields must agree on --------------------------------------------------------------
+
+--- The place of a field that may lie in a constructor of its own.
+local function find(root, path)
+  local at, value = root, root.node.fields
+  for name in path:gmatch("[^.]+") do
+    at = below(at, name)
+    value = type(value) == "table" and value[name] or nil
+    if is_node(value) then
+      at, value = within(at, value), value.fields
+    end
+  end
+  return at
+end
+
+local function check_layout(tree, root)
+  local layout, ranks, layers = tree.layout, tree.cluster.ranks, tree.model.layers
+  local borders = layout.borders
+  if borders and borders[#borders] ~= layers then
+    complain(find(root, "layout.borders"), borders[#borders],
+             "the last border to be the number of layers, " .. layers)
+  end
+  if borders and layout.stages and layout.stages ~= #borders - 1 then
+    complain(find(root, "layout.stages"), layout.stages,
+             (#borders - 1) .. ", as many stages as layout.borders make")
+  end
+  if not layout.stages then origins["layout.stages"] = "default" end
+  layout.stages = layout.stages or borders and #borders - 1 or ranks
+  local where = root.node.fields.layout and "layout.stages" or "cluster.ranks"
+  if layout.stages > 2 * layers then
+    complain(find(root, where), layout.stages,
+             "at most " .. 2 * layers .. " stages: a model of " .. layers ..
+             " layers is cut into halves of layers", "take fewer stages, or more layers")
+  end
+  if layout.stages < ranks then
+    complain(find(root, where), layout.stages,
+             "at least as many stages as cluster.ranks = " .. ranks ..
+             ": every rank has a stage of its own", "take fewer ranks, or more stages")
+  end
+end
+
+local function check_data(tree, root)
+  local data, batch = tree.data, tree.train.batch
+  if (data.kind == "text" or data.kind == "jsonl") and tree.model.tokenizer ~= "bytes" then
+    complain(find(root, "model.vocab"), tree.model.vocab,
+             "\"bytes\": documents are read as bytes",
+             "or take a token set whose ids are below " .. tree.model.vocab ..
+             ": data = token_set \"PREFIX\"")
+  end
+  if batch.kind == "tokens" and batch.count < data.context then
+    complain(find(root, "train.batch"), batch.count,
+             "at least one sequence of data.context = " .. data.context .. " tokens",
+             "take a larger batch or a shorter context")
+  end
+end
+
+local function check_train(tree, root)
+  local train = tree.train
+  local curve, lr = train.curve, train.optimizer.lr
+  if curve.kind == "wsd" then curve.decay = curve.decay or train.steps // 5 end
+  curve.decay = curve.decay or 0
+  curve.final = curve.final or (curve.kind == "cosine" and lr / 10) or (curve.kind == "wsd" and 0) or lr
+  if curve.warmup + curve.decay > train.steps then
+    complain(find(root, "train.curve.warmup"), curve.warmup + curve.decay,
+             "warmup and decay within train.steps = " .. train.steps)
+  end
+  if curve.final > lr then
+    complain(find(root, "train.curve.final"), curve.final,
+             "at most the optimizer's lr = " .. lr)
+  end
+  if train.evaluate.every > 0 and tree.data.held_out == 0 then
+    complain(find(root, "data.held_out"), 0, "a share of documents to evaluate on",
+             "write held_out = \"2%\", or remove train.evaluate")
+  end
+end
+
+-- --set ------------------------------------------------------------------------------------------
+
+--- The text after '=': a Lua value that may use constructors, else the text itself.
+local function set_value(text)
+  local chunk = load("return " .. text, "=--set", "t", setmetatable({}, { __index = constructors }))
+  local ok, value
+  if chunk then ok, value = pcall(chunk) end
+  if not ok or value == nil or type(value) == "function" or getmetatable(value) == "lengths" then
+    return text
+  end
+  return value
+end
+
+local function apply_set(node, set)
+  local path, text = set:match("^%s*([%w_.]+)%s*=(.*)$")
+  if not path then
+    error({ file = "--set", found = set, expected = "FIELD=VALUE", remedy = "as train.steps=10" })
+  end
+  local fields, name = node.fields, nil
+  for part in path:gmatch("[^.]+") do
+    if name then
+      local next_fields = fields[name]
+      if is_node(next_fields) then
+        next_fields = next_fields.fields
+      elseif type(next_fields) ~= "table" then             -- none yet; "gpipe" as { "gpipe" }
+        next_fields = { next_fields }
+        fields[name] = next_fields
+      end
+      fields = next_fields
+    end
+    name = part
+  end
+  fields[name] = set_value(text)
+  set_paths[path] = true
+end
+
+-- The model as its table ------------------------------------------------------------------------
+
+local function model_lines(model)
+  local shape, parts = model, families[model.family].parts(model)
+  local rope = shape.rope_scaling
+  local lines = { "model " .. shape.family }
+  local function add(form, ...) lines[#lines + 1] = string.format(form, ...) end
+  for _, name in ipairs { "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn", "vocabulary",
+                          "context" } do
+    add("%s %d", name, shape[name])
+  end
+  add("tied %s", shape.tied and "yes" or "no")
+  add("epsilon %.17g", shape.epsilon)
+  add("rope_theta %.17g", shape.rope_theta)
+  add("rope %s factor %.17g low_frequency %.17g high_frequency %.17g original_context %d " ..
+      "attention_factor %.17g beta_fast %.17g beta_slow %.17g", rope.type, rope.factor or 1,
+      rope.low_frequency or 0, rope.high_frequency or 0, rope.original_context or 0,
+      rope.attention_factor or 0, rope.beta_fast or 0, rope.beta_slow or 0)
+  add("tokenizer %s", shape.tokenizer)
+  for _, w in ipairs(parts.weights) do
+    local tensors = {}
+    for i, tensor in ipairs(w.tensors) do tensors[i] = tensor[1] .. " " .. tensor[2] end
+    add("weight %s %s rows %d columns %d deviation %.17g decays %s tied %s %s", w.name, w.part, w.rows,
+        w.columns, w.deviation, w.decays and "yes" or "no", w.tied or "-",
+        table.concat(tensors, " "))
+  end
+  for _, v in ipairs(parts.values) do add("value %s %s columns %d", v[1], v[2], v[3]) end
+  for _, o in ipairs(parts.operations) do
+    add("operation %s %s %s -> %s", o[1], o[2], o[3], o[4])
+  end
+  return lines
+end
+
+-- From what the file returned to the tree -------------------------------------------------------
+
+for name, make in pairs(constructors) do _ENV[name] = make end
+
+--- Constructors that may be left out stand there all the same, for --set to change.
+local function fill_in(fields, file, line)
+  fields.cluster = fields.cluster or new_node("cpu", {}, file, line)
+  local train = fields.train
+  if type(train) == "table" and not is_node(train) then
+    train.optimizer = train.optimizer or new_node("adamw", {}, file, line)
+    train.curve = train.curve or new_node("constant", {}, file, line)
+  end
+end
+
+local function finish(value)
+  if not is_node(value) or value.kind ~= "job" then
+    error({ file = host.job, found = in_words(value), expected = "the file to return job { ... }",
+            remedy = value == nil and "begin it with: return job {" or nil })
+  end
+  local root = { path = "", node = value, inner = "" }
+  fill_in(value.fields, value.file, value.line)
+  for _, set in ipairs(host.sets) do apply_set(value, set) end
+  fill_in(value.fields, value.file, value.line)
+  local tree = resolve(job, value.fields, root)
+  check_layout(tree, root)
+  check_data(tree, root)
+  check_train(tree, root)
+  tree.model.context = tree.data.context
+  tree.model_table = model_lines(tree.model)
+  tree.origin = origins
+  return tree
+end
+
+return finish
