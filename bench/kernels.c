@@ -3,7 +3,9 @@
  * row is the median of its repetitions and their range, by the time of the thread, so that a
  * neighbour on the core does not count. Useful operations: 2 per term of a product; of attention 4
  * HEAD_DIM (forward) and 8 HEAD_DIM (backward) per head and pair of query and key that it sees. The
- * peer is a BLAS, where one is found. bench_kernels [SECONDS PER ROW] */
+ * peer is a BLAS, where one is found.
+ *
+ * usage: bench_kernels [SECONDS PER ROW] */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
