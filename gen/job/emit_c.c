@@ -17,7 +17,7 @@ const char *shape_name(Region *region, const Model *model, int64_t size)
         int64_t     size;
     } names[] = {
         {"HIDDEN", model->hidden},
-        {"QUERIES", model->heads * model->head_dim},
+        {"ALL_HEADS", model->heads * model->head_dim},
         {"QKV", (model->heads + 2 * model->kv_heads) * model->head_dim},
         {"FFN", model->ffn},
         {"GATE_UP", 2 * model->ffn},
@@ -39,7 +39,7 @@ void emit_c_shapes(const Model *model, Text *out)
         {"HIDDEN", model->hidden, "elements a token between layers"},
         {"HEAD_DIM", model->head_dim, "elements a head"},
         {"GROUP", model->heads / model->kv_heads, "query heads per head of keys and values"},
-        {"QUERIES", model->heads * model->head_dim, "elements of all query heads"},
+        {"ALL_HEADS", model->heads * model->head_dim, "elements of all query heads"},
         {"QKV", (model->heads + 2 * model->kv_heads) * model->head_dim, "queries, keys, values"},
         {"FFN", model->ffn, "elements inside the MLP"},
         {"GATE_UP", 2 * model->ffn, "gate and up, side by side"},

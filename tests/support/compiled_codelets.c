@@ -1,0 +1,233 @@
+/* compiled_codelets: see the header. */
+#include "tests/support/compiled_codelets.h"
+
+#include <dlfcn.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "gen/base/file.h"
+#include "gen/job/emit.h"
+
+enum { ARENA_BYTES = 64 << 20, SCRATCH_BYTES = 16 << 20 };
+extern char **environ;
+
+static _Noreturn void give_up(const char *what)
+{
+    fprintf(stderr, "compiled_codelets: %s\n", what);
+    exit(EXIT_FAILED);
+}
+
+static void write_source(Region *region, const char *folder, const char *name, Text text)
+{
+    Error error = {0};
+    if (!file_write(path_join(region, folder, name), text.at, text.length, &error))
+        give_up(error.text);
+}
+
+static void write_sources(CodeletRun *run, const char *folder)
+{
+    Text shapes = text_new(run->region), header = text_new(run->region);
+    Text code = text_new(run->region);
+    emit_c_shapes(run->model, &shapes);
+    emit_c_header(run->codelets, &header);
+    emit_c_codelets(run->codelets, run->model, &code);
+    write_source(run->region, folder, "shapes.h", shapes);
+    write_source(run->region, folder, "codelets.h", header);
+    write_source(run->region, folder, "codelets.c", code);
+}
+
+static void compile(CodeletRun *run, const char *folder, const char *source, const char *output)
+{
+    char  *arguments[64] = {"cc",
+                            "-std=gnu17",
+                            "-O1",
+                            "-march=native",
+                            "-ffp-contract=off",
+                            "-fno-math-errno",
+                            "-shared",
+                            "-fPIC",
+                           run->real_bytes == 8 ? "-DPW_REAL=double" : "-DPW_REAL=float"};
+    int    count, narguments = 9;
+    Error  error   = {0};
+    char  *kernels = path_join(run->region, source, "templates/cpu");
+    char **names   = file_names(run->region, kernels, &count, &error);
+    if (!names)
+        give_up(error.text);
+    arguments[narguments++] = "-include";
+    arguments[narguments++] = path_join(run->region, folder, "shapes.h");
+    arguments[narguments++] = region_format(run->region, "-I%s", source);
+    arguments[narguments++] = region_format(run->region, "-I%s", folder);
+    arguments[narguments++] = path_join(run->region, folder, "codelets.c");
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i] + strlen(names[i]) - 2, ".c") == 0)
+            arguments[narguments++] = path_join(run->region, kernels, names[i]);
+    arguments[narguments++] = "-lm";
+    arguments[narguments++] = "-o";
+    arguments[narguments++] = (char *)output;
+    pid_t child;
+    int   status;
+    if (posix_spawnp(&child, "cc", NULL, NULL, arguments, environ) != 0 ||
+        waitpid(child, &status, 0) != child || status != 0)
+        give_up("cc failed");
+}
+
+CodeletRun *codelet_run_new(Region *region, const Model *model, const Codelets *codelets,
+                            int real_bytes, const char *source)
+{
+    CodeletRun *run      = REGION_NEW(region, CodeletRun);
+    char        folder[] = "/tmp/pipewright-codelets-XXXXXX";
+    Error       error    = {0};
+    *run                 = (CodeletRun){
+                        .region = region, .model = model, .codelets = codelets, .real_bytes = real_bytes};
+    if (!mkdtemp(folder))
+        give_up("no folder in /tmp");
+    const char *output = path_join(region, folder, "code.so");
+    write_sources(run, folder);
+    compile(run, folder, source, output);
+    run->library = dlopen(output, RTLD_NOW | RTLD_LOCAL);
+    if (!run->library)
+        give_up(dlerror());
+    file_remove_tree(folder, &error);
+    run->arena = aligned_alloc(PW_ALIGN, ARENA_BYTES);
+    if (!run->arena)
+        give_up("no memory for the arena");
+    run->step = (PwStepNumbers){.inverse_weight = 1, .beta1 = 0.9, .beta2 = 0.95};
+    return run;
+}
+
+void codelet_run_free(CodeletRun *run)
+{
+    dlclose(run->library);
+    free(run->arena);
+}
+
+PwCodelet codelet_run_function(const CodeletRun *run, const Codelet *codelet)
+{
+    void     *symbol = dlsym(run->library, function_name(run->region, codelet));
+    PwCodelet function;
+    if (!symbol)
+        give_up(codelet->name);
+    memcpy(&function, &symbol, sizeof function);
+    return function;
+}
+
+void *codelet_run_buffer(CodeletRun *run, const char *key, int64_t bytes)
+{
+    for (int i = 0; i < run->nbuffers; i++)
+        if (strcmp(run->buffers[i].key, key) == 0) {
+            if (run->buffers[i].bytes != bytes)
+                give_up(region_format(run->region, "%s has two sizes", key));
+            return run->arena + run->buffers[i].offset;
+        }
+    RunBuffer buffer = {region_copy(run->region, key), run->taken, bytes};
+    run->taken += (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+    if (run->taken > ARENA_BYTES)
+        give_up("the arena is full");
+    memset(run->arena + buffer.offset, 0, (size_t)bytes);
+    REGION_APPEND(run->region, run->buffers, run->nbuffers, run->buffer_room, buffer);
+    return run->arena + buffer.offset;
+}
+
+void *codelet_run_weight(CodeletRun *run, int weight, int layer, bool gradient)
+{
+    const ModelWeight *w = &run->model->weights[weight];
+    if (w->tied >= 0 && !gradient)
+        return codelet_run_weight(run, w->tied, -1, false);
+    int where = w->part == PART_EMBED ? -1 : w->part == PART_HEAD ? (int)run->model->layers : layer;
+    return codelet_run_buffer(
+        run,
+        region_format(run->region, "L%d.%s.%s", where, w->name, gradient ? "gradient" : "values"),
+        w->rows * w->columns * run->real_bytes);
+}
+
+double codelet_run_real(const CodeletRun *run, const void *reals, int64_t index)
+{
+    return run->real_bytes == 8 ? ((const double *)reals)[index]
+                                : (double)((const float *)reals)[index];
+}
+
+void codelet_run_set(const CodeletRun *run, void *reals, int64_t index, double value)
+{
+    if (run->real_bytes == 8)
+        ((double *)reals)[index] = value;
+    else
+        ((float *)reals)[index] = (float)value;
+}
+
+static int64_t tokens_of(const RunChunk *chunk)
+{
+    int64_t tokens = 0;
+    for (int i = 0; i < chunk->nsegments; i++)
+        tokens += chunk->segments[i].tokens;
+    return tokens;
+}
+
+/* Where an operand of the call lies; NULL: it is found through the segments. */
+static void *bind(CodeletRun *run, const RunChunk *chunk, RunCall call, const Codelet *codelet,
+                  const CodeletOperand *operand)
+{
+    int64_t row = operand->columns * operand->element_bytes;
+    if (operand->weight >= 0)
+        return codelet_run_weight(run, operand->weight, call.layer, operand->role == ROLE_DWEIGHT);
+    if (operand->role == ROLE_SCRATCH) {
+        if (codelet_scratch(codelet, tokens_of(chunk), chunk->nsegments) > SCRATCH_BYTES)
+            give_up("a codelet needs more scratch than there is");
+        return codelet_run_buffer(run, "scratch", SCRATCH_BYTES);
+    }
+    if (operand->rows == ROWS_CONTEXT)
+        return NULL;
+    int64_t     rows   = operand->rows == ROWS_TOKEN     ? tokens_of(chunk)
+                         : operand->rows == ROWS_SEGMENT ? chunk->nsegments
+                                                         : 1;
+    bool        chunks = operand->role == ROLE_TOKENS || operand->role == ROLE_LOSS;
+    int         layer  = call.layer + operand->shift;
+    const char *key =
+        operand->role == ROLE_TABLE ? operand->name
+        : chunks ? region_format(run->region, "C%d.%s", chunk->number, operand->name)
+                 : region_format(run->region, "C%d.L%d.%s", chunk->number, layer, operand->name);
+    return codelet_run_buffer(run, key, rows * row);
+}
+
+static int64_t chain(CodeletRun *run, const RunChunk *chunk, int segment, int layer,
+                     const char *name)
+{
+    int64_t     row = 2 * run->model->kv_heads * run->model->head_dim * run->real_bytes;
+    const char *key =
+        region_format(run->region, "S%d.L%d.%s", chunk->segments[segment].sequence, layer, name);
+    unsigned char *at = codelet_run_buffer(run, key, row * chunk->segments[segment].length);
+    return at - run->arena;
+}
+
+void codelet_run_call(CodeletRun *run, const RunChunk *chunk, RunCall wanted)
+{
+    int            index   = codelet_named(run->codelets, wanted.codelet);
+    const Codelet *codelet = &run->codelets->items[index];
+    PwSegment      segments[RUN_SEGMENTS];
+    PwCall         call = {.arena      = run->arena,
+                           .tokens     = tokens_of(chunk),
+                           .segments   = segments,
+                           .nsegments  = chunk->nsegments,
+                           .flags      = wanted.flags,
+                           .heads      = (int32_t)run->model->heads,
+                           .kv_heads   = (int32_t)run->model->kv_heads,
+                           .vocabulary = run->model->vocabulary,
+                           .step       = &run->step};
+    int32_t        row  = 0;
+    for (int i = 0; i < chunk->nsegments; i++) {
+        bool last =
+            chunk->segments[i].start + chunk->segments[i].tokens == chunk->segments[i].length;
+        segments[i] = (PwSegment){.row     = row,
+                                  .tokens  = chunk->segments[i].tokens,
+                                  .context = chunk->segments[i].start,
+                                  .flags = wanted.segment_flags | (last ? PW_SEGMENT_DKV_FIRST : 0),
+                                  .kv    = chain(run, chunk, i, wanted.layer, "kv"),
+                                  .dkv   = chain(run, chunk, i, wanted.layer, "d_kv")};
+        row += chunk->segments[i].tokens;
+    }
+    for (int i = 0; i < codelet->noperands; i++)
+        call.at[i] = bind(run, chunk, wanted, codelet, &codelet->operands[i]);
+    codelet_run_function(run, codelet)(&call);
+}
