@@ -14,7 +14,7 @@ typedef enum PwStaticKind { /* the same order as StaticKind of gen/forms/layout.
 typedef struct PwTensor {
     const char *name; /* "model.layers.3.self_attn.q_proj.weight"                              */
     int32_t     rank; /* its home                                                              */
-    int64_t     rows, columns;
+    int64_t     rows, columns; /* columns 0 or 1: a vector, as gains are                       */
     int64_t     weight, gradient, moment1, moment2; /* addresses in the rank's arena           */
     double      deviation; /* of its first values; 0: ones                                     */
 } PwTensor;

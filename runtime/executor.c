@@ -1,0 +1,162 @@
+/* executor: one function an instruction. The clock is read once between two instructions, and only
+ * where the step is recorded. */
+#include "runtime/executor.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum { BYTES = 256 }; /* ids below are bytes of text, where a vocabulary is bytes and one end mark */
+
+typedef struct Step {
+    PwWorker            *worker;
+    const PwProgram     *program;
+    const PwRank        *rank;
+    const PwStepNumbers *numbers;
+} Step;
+
+static void *operand_at(const Step *step, const PwOperand *operand)
+{
+    return operand->address < 0 ? NULL : step->worker->arena.at + operand->address;
+}
+
+static void load(const Step *step, const PwInstruction *instruction, const PwOperand *operands)
+{
+    PwWorker       *worker  = step->worker;
+    int32_t        *inputs  = operand_at(step, &operands[0]);
+    int32_t        *targets = operand_at(step, &operands[1]);
+    float          *weights = operand_at(step, &operands[2]);
+    const PwSource *source  = pw_rank_sources(step->program, step->rank) + instruction->source;
+    for (uint32_t i = 0; i < instruction->nsources; i++, source++)
+        pw_tokens_read(worker->tokens, source->document, source->start, source->tokens,
+                       inputs ? inputs + source->row : NULL, targets ? targets + source->row : NULL,
+                       weights ? weights + source->row : NULL);
+    if (!targets || !weights)
+        return;
+    for (int i = 0; i < instruction->tokens; i++)
+        worker->text_bytes += weights[i] > 0 && targets[i] < BYTES;
+}
+
+static void call(const Step *step, const PwInstruction *instruction, const PwOperand *operands)
+{
+    const PwJob *job  = step->worker->job;
+    PwCall       what = {.arena      = step->worker->arena.at,
+                         .tokens     = instruction->tokens,
+                         .segments   = pw_rank_segments(step->program, step->rank) +
+                                     instruction->segment,
+                         .nsegments  = instruction->nsegments,
+                         .flags      = instruction->flags,
+                         .heads      = (int32_t)job->heads,
+                         .kv_heads   = (int32_t)job->kv_heads,
+                         .vocabulary = job->vocabulary,
+                         .count      = instruction->count,
+                         .step       = step->numbers};
+    for (uint32_t i = 0; i < instruction->noperands; i++)
+        what.at[i] = operand_at(step, &operands[i]);
+    job->codelets[instruction->codelet].run(&what);
+}
+
+static void add(const Step *step, const PwInstruction *instruction, const PwOperand *operands)
+{
+    if (operands[0].bytes == instruction->count * (int64_t)sizeof(real)) {
+        real       *to   = operand_at(step, &operands[0]);
+        const real *from = operand_at(step, &operands[1]);
+        for (int64_t i = 0; i < instruction->count; i++)
+            to[i] += from[i];
+        return;
+    }
+    double       *to   = operand_at(step, &operands[0]);
+    const double *from = operand_at(step, &operands[1]);
+    for (int64_t i = 0; i < instruction->count; i++)
+        to[i] += from[i];
+}
+
+static void execute(const Step *step, const PwInstruction *instruction)
+{
+    PwWorker        *worker    = step->worker;
+    PwTransport     *transport = worker->transport;
+    const PwOperand *operands =
+        pw_rank_operands(step->program, step->rank) + instruction->operand;
+    switch ((PwInstructionKind)instruction->kind) {
+    case PW_LOAD:
+        load(step, instruction, operands);
+        break;
+    case PW_CALL:
+        call(step, instruction, operands);
+        break;
+    case PW_SEND:
+        transport->send(transport, worker->rank, instruction->peer, instruction->message,
+                        operand_at(step, operands), operands->bytes);
+        break;
+    case PW_SENT:
+        transport->sent(transport, worker->rank, instruction->message);
+        break;
+    case PW_RECEIVE:
+        transport->receive(transport, worker->rank, instruction->peer, instruction->message,
+                           operand_at(step, operands), operands->bytes);
+        break;
+    case PW_WAIT:
+        transport->wait(transport, worker->rank, instruction->message);
+        break;
+    case PW_ADD_TO:
+        add(step, instruction, operands);
+        break;
+    case PW_CLEAR:
+        memset(operand_at(step, operands), 0, (size_t)operands->bytes);
+        break;
+    case PW_MARK:
+    case PW_NINSTRUCTIONS:
+        break;
+    }
+}
+
+/* A receive opens its bytes from its post on, though they come later. */
+static void look_at_watermark(const Step *step, const PwInstruction *instruction, int64_t number)
+{
+    PwWatermark *mark    = step->worker->watermark;
+    int64_t      highest = pw_arena_highest(&step->worker->arena, mark->highest,
+                                            step->rank->arena_bytes);
+    if (instruction->kind == PW_RECEIVE) {
+        const PwOperand *operand =
+            pw_rank_operands(step->program, step->rank) + instruction->operand;
+        int64_t end = operand->address + operand->bytes;
+        highest     = end > highest ? end : highest;
+    }
+    if (highest > mark->highest)
+        *mark = (PwWatermark){highest, number};
+}
+
+static void record(PwRecord *where, const Step *step, const PwInstruction *instruction,
+                   int64_t begin, int64_t end)
+{
+    bool is_message = instruction->kind == PW_SEND || instruction->kind == PW_RECEIVE;
+    const PwOperand *operand =
+        pw_rank_operands(step->program, step->rank) + instruction->operand;
+    where->events[where->nevents++] =
+        (PwEvent){begin, end, *instruction, is_message ? operand->bytes : 0};
+}
+
+void pw_execute(PwWorker *worker, const PwProgram *program, const PwStepNumbers *numbers)
+{
+    const PwRank        *rank = pw_program_rank(program, worker->rank);
+    const PwInstruction *list = pw_rank_instructions(program, rank);
+    Step                 step = {worker, program, rank, numbers};
+    if (worker->watermark) {
+        *worker->watermark = (PwWatermark){rank->static_bytes, 0};
+        pw_arena_paint(&worker->arena, rank->static_bytes, rank->arena_bytes);
+    }
+    atomic_store_explicit(&worker->instruction, 0, memory_order_relaxed);
+    atomic_store_explicit(&worker->program, program, memory_order_release);
+    int64_t begin = worker->record ? pw_now() : 0;
+    for (int32_t i = 0; i < (int32_t)rank->ninstructions; i++) {
+        atomic_store_explicit(&worker->instruction, i, memory_order_relaxed);
+        execute(&step, &list[i]);
+        if (worker->record) {
+            int64_t end = pw_now();
+            record(worker->record, &step, &list[i], begin, end);
+            begin = end;
+        }
+        if (worker->watermark)
+            look_at_watermark(&step, &list[i], i);
+    }
+    atomic_store_explicit(&worker->program, NULL, memory_order_release);
+}

@@ -1,0 +1,216 @@
+/* launch: threads, pinned where there is a core for each rank, and a piece of work at a time. */
+#include "runtime/launch.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Start {
+    PwTeam *team;
+    int     rank;
+} Start;
+
+static void *live(void *argument)
+{
+    Start    start = *(Start *)argument;
+    PwTeam  *team  = start.team;
+    uint64_t round = 0;
+    free(argument);
+    for (;;) {
+        pthread_mutex_lock(&team->mutex);
+        while (team->round == round)
+            pthread_cond_wait(&team->start, &team->mutex);
+        round       = team->round;
+        PwWork work = team->work;
+        pthread_mutex_unlock(&team->mutex);
+        if (!work)
+            return NULL;
+        work(&team->workers[start.rank], team->context);
+        pthread_mutex_lock(&team->mutex);
+        if (--team->running == 0)
+            pthread_cond_signal(&team->done);
+        pthread_mutex_unlock(&team->mutex);
+    }
+}
+
+/* The rank-th core of those that this process may use. */
+static void pin(pthread_t thread, const cpu_set_t *cores, int rank)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int core = 0; core < CPU_SETSIZE; core++)
+        if (CPU_ISSET(core, cores) && rank-- == 0)
+            CPU_SET(core, &one);
+    pthread_setaffinity_np(thread, sizeof one, &one); /* refused: slower, not wrong */
+}
+
+static bool start_threads(PwTeam *team, const cpu_set_t *cores, PwError *error)
+{
+    for (int rank = 0; rank < team->nranks; rank++) {
+        Start *start = malloc(sizeof *start);
+        if (!start)
+            return pw_fail(error, "no memory to start rank %d", rank);
+        *start   = (Start){team, rank};
+        int code = pthread_create(&team->threads[rank], NULL, live, start);
+        if (code) {
+            free(start);
+            return pw_fail(error, "cannot start a thread for rank %d: %s", rank, strerror(code));
+        }
+        team->nstarted++;
+        if (team->nranks <= team->ncores)
+            pin(team->threads[rank], cores, rank);
+    }
+    return true;
+}
+
+static void touch_static(PwWorker *worker, void *context)
+{
+    (void)context;
+    pw_arena_touch(&worker->arena, worker->job->static_bytes[worker->rank]);
+}
+
+bool pw_team_open(PwTeam *team, const PwJob *job, PwTokens *tokens, PwError *error)
+{
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    *team         = (PwTeam){.job = job, .nranks = job->nranks};
+    team->ncores  = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    size_t bytes  = (size_t)job->nranks * sizeof(PwWorker);
+    team->workers = aligned_alloc(64, bytes);
+    team->threads = calloc((size_t)job->nranks, sizeof(pthread_t));
+    team->transport = pw_threads_open(job->nranks, job->nranks <= team->ncores);
+    pthread_mutex_init(&team->mutex, NULL);
+    pthread_cond_init(&team->start, NULL);
+    pthread_cond_init(&team->done, NULL);
+    if (!team->workers || !team->threads || !team->transport)
+        return pw_fail(error, "no memory for %d ranks", job->nranks);
+    memset(team->workers, 0, bytes);
+    for (int rank = 0; rank < job->nranks; rank++) {
+        PwWorker *worker  = &team->workers[rank];
+        worker->rank      = rank;
+        worker->job       = job;
+        worker->transport = team->transport;
+        worker->tokens    = tokens;
+        if (!pw_arena_open(&worker->arena, rank, job->capacity[rank], error))
+            return false;
+    }
+    if (!start_threads(team, &cores, error))
+        return false;
+    pw_team_do(team, touch_static, NULL);
+    return true;
+}
+
+void pw_team_do(PwTeam *team, PwWork work, void *context)
+{
+    pthread_mutex_lock(&team->mutex);
+    team->work    = work;
+    team->context = context;
+    team->running = team->nstarted;
+    team->round++;
+    pthread_cond_broadcast(&team->start);
+    while (work && team->running > 0)
+        pthread_cond_wait(&team->done, &team->mutex);
+    pthread_mutex_unlock(&team->mutex);
+}
+
+/* Also after an open that failed half-way. */
+void pw_team_close(PwTeam *team)
+{
+    if (!team->job)
+        return;
+    pw_team_do(team, NULL, NULL);
+    for (int rank = 0; rank < team->nstarted; rank++)
+        pthread_join(team->threads[rank], NULL);
+    for (int rank = 0; team->workers && rank < team->nranks; rank++)
+        pw_arena_close(&team->workers[rank].arena);
+    if (team->transport)
+        team->transport->close(team->transport);
+    pthread_cond_destroy(&team->start);
+    pthread_cond_destroy(&team->done);
+    pthread_mutex_destroy(&team->mutex);
+    free(team->workers);
+    free(team->threads);
+    *team = (PwTeam){0};
+}
+
+typedef struct StepWork {
+    const PwProgram     *program;
+    const PwStepNumbers *numbers;
+    PwRecord            *records;
+} StepWork;
+
+static void run_step(PwWorker *worker, void *context)
+{
+    const StepWork *step = context;
+    worker->record       = step->records ? &step->records[worker->rank] : NULL;
+    pw_arena_touch(&worker->arena, pw_program_rank(step->program, worker->rank)->arena_bytes);
+    pw_execute(worker, step->program, step->numbers);
+}
+
+bool pw_team_step(PwTeam *team, const PwProgram *program, const PwStepNumbers *numbers,
+                  PwRecord *records, PwError *error)
+{
+    StepWork step = {program, numbers, records};
+    if (!team->transport->begin(team->transport, program, error))
+        return false;
+    pw_team_do(team, run_step, &step);
+    return true;
+}
+
+/* Rows are added within their sequence first, then the sequences in order: the sum does not depend on
+ * how they were cut. */
+static double sum_losses(const PwProgram *program, const double *rows)
+{
+    const int32_t *sequence =
+        (const int32_t *)(const void *)((const char *)program + program->loss_sequence);
+    double total = 0;
+    for (int32_t s = 0; s < program->nsequences; s++) {
+        double sum = 0;
+        for (int64_t row = 0; row < program->nlosses; row++)
+            if (sequence[row] == s)
+                sum += rows[row];
+        total += sum;
+    }
+    return total;
+}
+
+static const double *clip_result(const PwTeam *team, const PwProgram *program)
+{
+    for (int number = 0; number < team->nranks; number++) {
+        const PwRank        *rank = pw_program_rank(program, number);
+        const PwInstruction *list = pw_rank_instructions(program, rank);
+        for (uint64_t i = rank->ninstructions; i-- > 0;) {
+            if (list[i].kind != PW_CALL ||
+                strcmp(team->job->codelets[list[i].codelet].name, "clip") != 0)
+                continue;
+            const PwOperand *operand = pw_rank_operands(program, rank) + list[i].operand;
+            for (uint32_t j = 0; j < list[i].noperands; j++)
+                if (operand[j].access == PW_WRITE && operand[j].bytes == 2 * sizeof(double))
+                    return (const double *)(const void *)(team->workers[number].arena.at +
+                                                          operand[j].address);
+        }
+    }
+    return NULL;
+}
+
+PwOutcome pw_team_outcome(const PwTeam *team, const PwProgram *program)
+{
+    PwOutcome     outcome = {.factor = 1};
+    const double *clip    = clip_result(team, program);
+    for (int number = 0; number < team->nranks; number++) {
+        const PwRank *rank = pw_program_rank(program, number);
+        if (rank->losses < 0)
+            continue;
+        outcome.loss_sum = sum_losses(
+            program, (const double *)(const void *)(team->workers[number].arena.at + rank->losses));
+        break;
+    }
+    if (clip) {
+        outcome.clipped = true;
+        outcome.factor  = clip[0];
+        outcome.norm    = clip[1];
+    }
+    return outcome;
+}

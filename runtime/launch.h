@@ -1,0 +1,45 @@
+/* launch: the ranks of this process, a thread each. They start once, wait for work, and do it all
+ * together; the caller sleeps meanwhile. */
+#ifndef PW_LAUNCH_H
+#define PW_LAUNCH_H
+
+#include <pthread.h>
+
+#include "runtime/executor.h"
+
+typedef void (*PwWork)(PwWorker *worker, void *context);
+
+typedef struct PwTeam {
+    const PwJob    *job;
+    PwWorker       *workers; /* [nranks]                                                       */
+    int             nranks, nstarted;
+    int             ncores; /* that the ranks may use                                          */
+    PwTransport    *transport;
+    pthread_t      *threads;
+    pthread_mutex_t mutex;
+    pthread_cond_t  start, done;
+    uint64_t        round;   /* counts the pieces of work that were given out                  */
+    int             running; /* ranks that have not finished this one                          */
+    PwWork          work;
+    void           *context;
+} PwTeam;
+
+/* Arenas are reserved; the static part is touched, each by its rank. */
+bool pw_team_open(PwTeam *team, const PwJob *job, PwTokens *tokens, PwError *error);
+void pw_team_do(PwTeam *team, PwWork work, void *context);
+void pw_team_close(PwTeam *team);
+
+/* One program on all ranks. `records`: [nranks], or NULL. */
+bool pw_team_step(PwTeam *team, const PwProgram *program, const PwStepNumbers *numbers,
+                  PwRecord *records, PwError *error);
+
+/* Sums after a step: of the sequences' losses in order; the clip's factor and norm, where the program
+ * has one (else 1 and 0); losses are looked for on the first rank that has them. */
+typedef struct PwOutcome {
+    double loss_sum, factor, norm;
+    bool   clipped; /* the program has a clip                                                  */
+} PwOutcome;
+
+PwOutcome pw_team_outcome(const PwTeam *team, const PwProgram *program);
+
+#endif

@@ -1,0 +1,340 @@
+/* measuring: seconds of codelets, messages and a probe product, for the cost table. All ranks do the
+ * same at the same time, as they will in a step; the slowest counts.
+ *   reads   [{"codelet": "core_forward_all", "tokens": 512, "segments": [[512, 1024]],
+ *             "operands": [bytes, .. ; 0: found through the segments], "count": elements,
+ *             "repeat": times}]
+ *   prints  {"points": [{"minimum": seconds, "median": seconds}, ..], "latency": seconds,
+ *            "seconds_per_byte": seconds, "probe": seconds}
+ * Everything is zero in the arena: no kernel's time depends on its numbers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/disk.h"
+#include "runtime/json.h"
+#include "runtime/run.h"
+
+enum {
+    POINTS_LIMIT_MIB = 64,
+    REPEAT           = 5,
+    REPEAT_MAX       = 1000,
+    CHAINS           = 12, /* independent sums: the latency of a multiply-add times its rate     */
+    PROBE_ROUNDS     = 4096,
+    SMALL_BYTES      = 64,
+    LARGE_BYTES      = 1 << 22,
+    MESSAGES         = 50,
+    MAX_SEGMENTS     = 4096,
+};
+
+/* --- the peak --- */
+
+typedef real Vector __attribute__((vector_size(32)));
+
+static Vector fused(Vector a, Vector b, Vector c)
+{
+    for (size_t i = 0; i < sizeof a / sizeof(real); i++)
+        c[i] = pw_fma(a[i], b[i], c[i]);
+    return c;
+}
+
+/* Multiply-adds, counted twice each. */
+static double probe(volatile real *sink)
+{
+    Vector sum[CHAINS] = {0}, a = {0}, b = {0};
+    a = a + *sink + (real)0.5;
+    b = b + *sink + (real)0.25;
+    for (int round = 0; round < PROBE_ROUNDS; round++)
+        for (int chain = 0; chain < CHAINS; chain++)
+            sum[chain] = fused(a, b, sum[chain]);
+    for (int chain = 1; chain < CHAINS; chain++)
+        sum[0] = sum[0] + sum[chain];
+    *sink = sum[0][0] - sum[0][0];
+    return 2.0 * PROBE_ROUNDS * CHAINS * (sizeof(Vector) / sizeof(real));
+}
+
+typedef struct Peak {
+    double  seconds;
+    double *rates; /* [nranks]                                                                 */
+} Peak;
+
+static void measure_peak(PwWorker *worker, void *context)
+{
+    Peak         *peak = context;
+    volatile real sink = 0;
+    int64_t       begin = pw_now(), now = begin;
+    double        best  = 0;
+    while ((double)(now - begin) / 1e9 < peak->seconds) {
+        double done = probe(&sink), start = (double)now;
+        now          = pw_now();
+        double rate  = done / (((double)now - start) / 1e9);
+        best         = rate > best ? rate : best;
+    }
+    peak->rates[worker->rank] = best;
+}
+
+double pw_measure_peak(PwTeam *team, double seconds)
+{
+    Peak   peak = {seconds, calloc((size_t)team->nranks, sizeof(double))};
+    double sum  = 0;
+    if (!peak.rates)
+        return 0;
+    pw_team_do(team, measure_peak, &peak);
+    int at_once = team->nranks < team->ncores ? team->nranks : team->ncores;
+    for (int rank = 0; rank < team->nranks; rank++)
+        sum += peak.rates[rank];
+    free(peak.rates);
+    return sum / team->nranks * at_once;
+}
+
+/* --- codelets --- */
+
+typedef struct Point {
+    PwCall    call;
+    PwCodelet run;
+    int64_t   offsets[PW_MAX_OPERANDS]; /* in the arena; -1: none                              */
+    int64_t   bytes;                    /* of the arena, in all                                */
+    int       repeat;
+    double   *seconds; /* [nranks][repeat]                                                     */
+} Point;
+
+static int64_t aligned(int64_t bytes)
+{
+    return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+}
+
+static bool read_segments(Point *point, PwSegment *segments, const PwJson *list, const PwJob *job)
+{
+    int64_t row_bytes = 2 * job->kv_heads * job->head_dim * (int64_t)sizeof(real), row = 0;
+    if (!list || list->kind != PW_JSON_ARRAY || list->count > MAX_SEGMENTS)
+        return false;
+    for (const PwJson *pair = list->first; pair; pair = pair->next) {
+        const PwJson *tokens = pair->first, *context = tokens ? tokens->next : NULL;
+        if (!context || tokens->integer <= 0 || context->integer < 0 ||
+            tokens->integer > job->context || context->integer > job->context)
+            return false;
+        int64_t bytes = aligned((tokens->integer + context->integer) * row_bytes);
+        segments[point->call.nsegments++] = (PwSegment){
+            .row = (int32_t)row, .tokens = (int32_t)tokens->integer,
+            .context = (int32_t)context->integer, .flags = PW_SEGMENT_DKV_FIRST,
+            .kv = point->bytes, .dkv = point->bytes + bytes};
+        point->bytes += 2 * bytes;
+        row += tokens->integer;
+    }
+    return row <= point->call.tokens;
+}
+
+static bool read_operands(Point *point, const PwJson *list)
+{
+    int i = 0;
+    if (!list || list->kind != PW_JSON_ARRAY || list->count > PW_MAX_OPERANDS)
+        return false;
+    for (const PwJson *bytes = list->first; bytes; bytes = bytes->next, i++) {
+        if (!bytes->is_integer || bytes->integer < 0)
+            return false;
+        point->offsets[i] = bytes->integer > 0 ? point->bytes : -1;
+        point->bytes += aligned(bytes->integer);
+    }
+    while (i < PW_MAX_OPERANDS)
+        point->offsets[i++] = -1;
+    return true;
+}
+
+static PwCodelet find_codelet(const PwJob *job, const char *name)
+{
+    for (int i = 0; name && i < job->ncodelets; i++)
+        if (strcmp(job->codelets[i].name, name) == 0)
+            return job->codelets[i].run;
+    return NULL;
+}
+
+static bool read_point(Point *point, PwSegment *segments, const PwJson *entry, const PwJob *job,
+                       const PwStepNumbers *numbers, PwError *error)
+{
+    const char *name   = pw_json_text(entry, "codelet");
+    int64_t     repeat = REPEAT;
+    *point = (Point){.run  = find_codelet(job, name),
+                     .call = {.segments = segments, .flags = PW_CALL_FIRST,
+                              .heads = (int32_t)job->heads, .kv_heads = (int32_t)job->kv_heads,
+                              .vocabulary = job->vocabulary, .step = numbers}};
+    if (!point->run)
+        return pw_input(error, "points: there is no codelet \"%s\"", name ? name : "");
+    pw_json_integer(entry, "count", &point->call.count);
+    pw_json_integer(entry, "repeat", &repeat);
+    point->repeat = (int)(repeat < 1 ? 1 : repeat > REPEAT_MAX ? REPEAT_MAX : repeat);
+    if (!pw_json_integer(entry, "tokens", &point->call.tokens) ||
+        !read_operands(point, pw_json_member(entry, "operands")) ||
+        !read_segments(point, segments, pw_json_member(entry, "segments"), job))
+        return pw_input(error, "points: %s: tokens, operands and segments expected, the segments' "
+                        "tokens within tokens and the context", name);
+    for (int rank = 0; rank < job->nranks; rank++)
+        if (point->bytes > job->capacity[rank])
+            return pw_input(error, "points: %s: %lld bytes do not fit into the capacity of rank %d",
+                            name, (long long)point->bytes, rank);
+    return true;
+}
+
+static void measure_point(PwWorker *worker, void *context)
+{
+    const Point *point = context;
+    PwCall       call  = point->call;
+    double      *to    = point->seconds + worker->rank * point->repeat;
+    pw_arena_touch(&worker->arena, point->bytes);
+    memset(worker->arena.at, 0, (size_t)point->bytes);
+    call.arena = worker->arena.at;
+    for (int i = 0; i < PW_MAX_OPERANDS; i++)
+        call.at[i] = point->offsets[i] < 0 ? NULL : worker->arena.at + point->offsets[i];
+    point->run(&call); /* once for the caches */
+    for (int i = 0; i < point->repeat; i++) {
+        int64_t begin = pw_now();
+        point->run(&call);
+        to[i] = (double)(pw_now() - begin) / 1e9;
+    }
+}
+
+static int compare_seconds(const void *a, const void *b)
+{
+    double one = *(const double *)a, other = *(const double *)b;
+    return (one > other) - (one < other);
+}
+
+/* Of each repeat, the slowest rank; of these, the least and the middle one. */
+static bool time_point(PwTeam *team, Point *point, double *minimum, double *median, PwError *error)
+{
+    point->seconds = calloc((size_t)team->nranks * (size_t)point->repeat, sizeof(double));
+    if (!point->seconds)
+        return pw_fail(error, "no memory to measure");
+    pw_team_do(team, measure_point, point);
+    for (int i = 0; i < point->repeat; i++)
+        for (int rank = 1; rank < team->nranks; rank++)
+            if (point->seconds[rank * point->repeat + i] > point->seconds[i])
+                point->seconds[i] = point->seconds[rank * point->repeat + i];
+    qsort(point->seconds, (size_t)point->repeat, sizeof(double), compare_seconds);
+    *minimum = point->seconds[0];
+    *median  = point->seconds[point->repeat / 2];
+    free(point->seconds);
+    return true;
+}
+
+static bool measure_points(PwTeam *team, const PwJson *root, PwJsonText *out, PwError *error)
+{
+    PwStepNumbers numbers = {.inverse_weight = 1, .correction1 = 1, .correction2 = 1,
+                             .epsilon = 1e-8, .learning_rate = 1e-3, .temperature = 1};
+    PwSegment    *segments = malloc(MAX_SEGMENTS * sizeof *segments);
+    bool          good     = segments || pw_fail(error, "no memory to measure");
+    pw_json_add(out, "{\"points\": [");
+    for (const PwJson *entry = root->first; entry && good; entry = entry->next) {
+        Point  point;
+        double minimum, median;
+        good = read_point(&point, segments, entry, team->job, &numbers, error) &&
+               time_point(team, &point, &minimum, &median, error);
+        if (good)
+            pw_json_add(out, "%s\n  {\"minimum\": %.9g, \"median\": %.9g}",
+                        entry == root->first ? "" : ",", minimum, median);
+    }
+    pw_json_add(out, "\n]");
+    free(segments);
+    return good;
+}
+
+/* --- messages --- */
+
+/* Rank 0 and 1 send the same bytes to and fro, by a program made here. */
+typedef struct PingPong {
+    PwTransport *transport;
+    int64_t      bytes;
+    double       seconds; /* of one message                                                    */
+} PingPong;
+
+static void play(PwWorker *worker, void *context)
+{
+    PingPong    *game      = context;
+    PwTransport *transport = game->transport;
+    int          rank = worker->rank, peer = 1 - rank;
+    if (rank > 1)
+        return;
+    int64_t begin = pw_now();
+    for (int i = 0; i < MESSAGES; i++) {
+        unsigned char *ball = worker->arena.at;
+        if (i % 2 == rank) {
+            transport->send(transport, rank, peer, i, ball, game->bytes);
+            transport->sent(transport, rank, i);
+        } else {
+            transport->receive(transport, rank, peer, i, ball, game->bytes);
+            transport->wait(transport, rank, i);
+        }
+    }
+    if (rank == 0)
+        game->seconds = (double)(pw_now() - begin) / 1e9 / MESSAGES;
+}
+
+typedef struct PingPongProgram {
+    PwProgram     program;
+    PwRank        ranks[2];
+    PwInstruction instructions[2][MESSAGES];
+} PingPongProgram;
+
+static void make_ping_pong(PingPongProgram *made, int nranks)
+{
+    *made = (PingPongProgram){.program = {.nranks = nranks,
+                                          .ranks  = offsetof(PingPongProgram, ranks)}};
+    for (int rank = 0; rank < 2; rank++) {
+        made->ranks[rank].ninstructions = MESSAGES;
+        made->ranks[rank].instructions =
+            offsetof(PingPongProgram, instructions) + (size_t)rank * sizeof *made->instructions;
+        for (int i = 0; i < MESSAGES; i++)
+            made->instructions[rank][i] =
+                (PwInstruction){.kind    = i % 2 == rank ? PW_SEND : PW_RECEIVE,
+                                .peer    = 1 - rank,
+                                .message = i};
+    }
+}
+
+static bool measure_messages(PwTeam *team, PwJsonText *out, PwError *error)
+{
+    static PingPongProgram made;
+    double                 seconds[2] = {0, 0};
+    int64_t                sizes[2]   = {SMALL_BYTES, LARGE_BYTES};
+    make_ping_pong(&made, team->nranks);
+    for (int i = 0; team->nranks == 2 && i < 2; i++) {
+        PingPong game = {team->transport, sizes[i], 0};
+        if (sizes[i] > team->job->capacity[0] || sizes[i] > team->job->capacity[1])
+            return pw_input(error, "the arenas are too small to measure messages of %lld bytes",
+                            (long long)sizes[i]);
+        if (!team->transport->begin(team->transport, &made.program, error))
+            return false;
+        pw_team_do(team, play, &game);
+        seconds[i] = game.seconds;
+    }
+    pw_json_add(out, ",\n\"latency\": %.9g, \"seconds_per_byte\": %.9g", seconds[0],
+                seconds[1] > seconds[0]
+                    ? (seconds[1] - seconds[0]) / (double)(LARGE_BYTES - SMALL_BYTES)
+                    : 0);
+    return true;
+}
+
+static bool measure_all(PwTeam *team, const PwJson *root, PwError *error)
+{
+    PwJsonText out  = {0};
+    bool       good = root->kind == PW_JSON_ARRAY || pw_input(error, "points: expected a list");
+    good = good && measure_points(team, root, &out, error) && measure_messages(team, &out, error);
+    if (good) {
+        double peak = pw_measure_peak(team, 0.2);
+        pw_json_add(&out, ", \"probe\": %.9g}\n", peak > 0 ? 1e9 * team->nranks / peak : 0);
+        fputs(out.at, stdout);
+    }
+    free(out.at);
+    return good;
+}
+
+bool pw_measure(const PwJob *job, const PwOptions *options, PwError *error)
+{
+    PwTeam  team = {0};
+    int64_t length;
+    char   *text = pw_disk_read(options->points, (int64_t)POINTS_LIMIT_MIB << 20, &length, error);
+    PwJson *root = text ? pw_json_read(text, (size_t)length, options->points, error) : NULL;
+    bool    good = root && pw_team_open(&team, job, NULL, error) && measure_all(&team, root, error);
+    pw_team_close(&team);
+    free(root);
+    free(text);
+    return good;
+}

@@ -1,0 +1,226 @@
+/* metrics: every line is whole and flushed before the next step begins. */
+#include "runtime/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/disk.h"
+#include "runtime/json.h"
+#include "runtime/recorder.h"
+#include "runtime/saved_state.h"
+
+enum { METRICS_LIMIT_MIB = 1024, PROGRESS_SECONDS = 10 };
+
+static int64_t unix_time(void)
+{
+    return (int64_t)time(NULL);
+}
+
+/* How many bytes of the file to keep: all lines before the first one of step `first` or later. */
+static int64_t bytes_to_keep(const char *text, int64_t length, int64_t first)
+{
+    const char *line = text;
+    while (line < text + length) {
+        const char *end = memchr(line, '\n', (size_t)(text + length - line));
+        PwError     ignored;
+        int64_t     step;
+        if (!end)
+            break;
+        PwJson *root  = pw_json_read(line, (size_t)(end - line), "metrics", &ignored);
+        bool    later = !root || (pw_json_integer(root, "step", &step) && step >= first);
+        free(root);
+        if (later)
+            break;
+        line = end + 1;
+    }
+    return line - text;
+}
+
+static bool cut(const char *path, int64_t first, PwError *error)
+{
+    int64_t length;
+    if (access(path, F_OK) != 0)
+        return true;
+    char *text = pw_disk_read(path, (int64_t)METRICS_LIMIT_MIB << 20, &length, error);
+    if (!text)
+        return false;
+    int64_t keep = bytes_to_keep(text, length, first);
+    free(text);
+    return keep == length || truncate(path, keep) == 0 ||
+           pw_fail(error, "%s: cannot be cut: %s", path, strerror(errno));
+}
+
+static bool put(PwMetrics *metrics, PwJsonText *line, PwError *error)
+{
+    pw_json_add(line, "}\n");
+    bool good = fwrite(line->at, 1, line->length, metrics->file) == line->length &&
+                fflush(metrics->file) == 0;
+    free(line->at);
+    return good || pw_fail(error, "metrics.jsonl: cannot be written: %s", strerror(errno));
+}
+
+static void add_text(PwJsonText *line, const char *key, const char *value)
+{
+    pw_json_add(line, ", \"%s\": ", key);
+    pw_json_add_string(line, value);
+}
+
+static void add_number(PwJsonText *line, const char *key, double value)
+{
+    pw_json_add(line, ", \"%s\": ", key);
+    pw_json_add_number(line, value);
+}
+
+static bool put_header(PwMetrics *metrics, const PwJob *job, int64_t first_step, PwError *error)
+{
+    PwJsonText line      = {0};
+    char       host[256] = "unknown";
+    gethostname(host, sizeof host - 1);
+    pw_json_add(&line, "{\"run\": ");
+    pw_json_add_string(&line, job->name);
+    add_text(&line, "job_hash", job->job_hash);
+    add_text(&line, "code_hash", job->code_hash);
+    add_text(&line, "toolchain", pw_toolchain());
+    add_text(&line, "host", host);
+    pw_json_add(&line, ", \"ranks\": %d, \"device\": \"cpu\", \"time\": %lld", job->nranks,
+                (long long)unix_time());
+    if (first_step > 0)
+        pw_json_add(&line, ", \"resumed_from\": %lld", (long long)first_step);
+    return put(metrics, &line, error);
+}
+
+bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int64_t first_step,
+                     PwError *error)
+{
+    char path[PW_PATH_MAX], log[PW_PATH_MAX];
+    *metrics = (PwMetrics){.terminal = isatty(STDOUT_FILENO) == 1};
+    if (!pw_disk_join(path, run, "metrics.jsonl", error) ||
+        !pw_disk_join(log, run, "log.txt", error) || !cut(path, first_step, error))
+        return false;
+    metrics->file = fopen(path, "ae");
+    metrics->log  = fopen(log, "ae");
+    if (!metrics->file || !metrics->log)
+        return pw_fail(error, "%s: %s", metrics->file ? log : path, strerror(errno));
+    return put_header(metrics, job, first_step, error);
+}
+
+bool pw_metrics_step(PwMetrics *metrics, const PwStepMetrics *step, PwError *error)
+{
+    PwJsonText line = {0};
+    pw_json_add(&line, "{\"step\": %lld, \"time\": %lld, \"tokens\": %lld, \"seqs\": %lld",
+                (long long)step->step, (long long)unix_time(), (long long)step->tokens,
+                (long long)step->sequences);
+    add_number(&line, "loss", step->loss);
+    add_number(&line, "grad_norm", step->norm);
+    add_number(&line, "lr", step->learning_rate);
+    add_number(&line, "tokens_per_s", (double)step->tokens / step->seconds);
+    add_number(&line, "step_s", step->seconds);
+    add_number(&line, "predicted_s", step->predicted);
+    add_number(&line, "wait_s", step->wait_program);
+    add_number(&line, "wait_messages_s", step->wait_messages);
+    pw_json_add(&line, ", \"peak_bytes\": %lld, \"plan_hash\": \"%.64s\"",
+                (long long)step->peak_bytes, step->plan_hash);
+    return put(metrics, &line, error);
+}
+
+bool pw_metrics_evaluation(PwMetrics *metrics, int64_t step, double loss, double bits_per_byte,
+                           PwError *error)
+{
+    PwJsonText line = {0};
+    pw_json_add(&line, "{\"evaluated_after\": %lld", (long long)step);
+    add_number(&line, "held_out_loss", loss);
+    if (bits_per_byte > 0)
+        add_number(&line, "bits_per_byte", bits_per_byte);
+    return put(metrics, &line, error);
+}
+
+bool pw_metrics_saved(PwMetrics *metrics, int64_t step, const char *hash, double seconds,
+                      PwError *error)
+{
+    PwJsonText line = {0};
+    pw_json_add(&line, "{\"saved_before\": %lld, \"state_hash\": \"%s\"", (long long)step, hash);
+    add_number(&line, "save_s", seconds);
+    return put(metrics, &line, error);
+}
+
+static void print_time_left(double seconds)
+{
+    if (seconds < 90)
+        printf("  eta %.0f s", seconds);
+    else if (seconds < 5400)
+        printf("  eta %.0f min", seconds / 60);
+    else
+        printf("  eta %.1f h", seconds / 3600);
+}
+
+static void print_rate(double tokens_per_second)
+{
+    if (tokens_per_second < 1000)
+        printf("  %.0f tok/s", tokens_per_second);
+    else
+        printf("  %.1fk tok/s", tokens_per_second / 1000);
+}
+
+void pw_metrics_progress(PwMetrics *metrics, const PwJob *job, const PwStepMetrics *step,
+                         int64_t steps)
+{
+    int64_t now  = pw_now();
+    double  rate = (double)step->tokens / step->seconds;
+    metrics->average_seconds = metrics->average_seconds > 0
+                                   ? 0.9 * metrics->average_seconds + 0.1 * step->seconds
+                                   : step->seconds;
+    bool due = metrics->printed == 0 || step->step + 1 == steps ||
+               now - metrics->printed >= PROGRESS_SECONDS * INT64_C(1000000000);
+    if (!metrics->terminal && !due)
+        return;
+    metrics->printed = now;
+    printf("%sstep %lld/%lld  loss %.4f", metrics->terminal ? "\r" : "", (long long)step->step + 1,
+           (long long)steps, step->loss);
+    print_rate(rate);
+    if (metrics->peak_flops > 0 && job->useful_flops_per_token > 0)
+        printf("  %.0f%% of peak", 100 * rate * job->useful_flops_per_token / metrics->peak_flops);
+    printf("  %.2f s", step->seconds);
+    if (step->predicted > 0)
+        printf(" (predicted %.2f)", step->predicted);
+    print_time_left(metrics->average_seconds * (double)(steps - step->step - 1));
+    printf("%s", metrics->terminal ? "\033[K" : "\n");
+    fflush(stdout);
+    metrics->line_open = metrics->terminal;
+}
+
+void pw_metrics_note(PwMetrics *metrics, const char *format, ...)
+{
+    va_list arguments;
+    if (metrics->line_open)
+        printf("\n");
+    metrics->line_open = false;
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    printf("\n");
+    fflush(stdout);
+    if (!metrics->log)
+        return;
+    va_start(arguments, format);
+    fprintf(metrics->log, "%lld ", (long long)unix_time());
+    vfprintf(metrics->log, format, arguments);
+    va_end(arguments);
+    fprintf(metrics->log, "\n");
+    fflush(metrics->log);
+}
+
+void pw_metrics_close(PwMetrics *metrics)
+{
+    if (metrics->line_open)
+        printf("\n");
+    if (metrics->file)
+        fclose(metrics->file);
+    if (metrics->log)
+        fclose(metrics->log);
+    *metrics = (PwMetrics){0};
+}

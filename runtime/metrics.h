@@ -1,0 +1,41 @@
+/* metrics: RUN/metrics.jsonl, an object a step; RUN/log.txt, what a person should know later; and the
+ * progress line. */
+#ifndef PW_METRICS_H
+#define PW_METRICS_H
+
+#include <stdio.h>
+
+#include "runtime/trainer.h"
+#include "runtime/failure.h"
+
+typedef struct PwStepMetrics {
+    int64_t     step, tokens, sequences, peak_bytes; /* peak: of the fullest rank              */
+    double      loss, norm, learning_rate;
+    double      seconds, predicted, wait_program, wait_messages; /* seconds                    */
+    const char *plan_hash; /* 64 digits, not ended                                             */
+} PwStepMetrics;
+
+typedef struct PwMetrics {
+    FILE   *file, *log;
+    bool    terminal, line_open; /* a progress line stands on the terminal                     */
+    int64_t printed;             /* when the last progress line was, nanoseconds               */
+    double  average_seconds;     /* of the last steps, for the time left                       */
+    double  peak_flops;          /* of all ranks together; 0: not known                        */
+} PwMetrics;
+
+/* Lines of steps that will be run again are cut. */
+bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int64_t first_step,
+                     PwError *error);
+bool pw_metrics_step(PwMetrics *metrics, const PwStepMetrics *step, PwError *error);
+bool pw_metrics_evaluation(PwMetrics *metrics, int64_t step, double loss, double bits_per_byte,
+                           PwError *error);
+bool pw_metrics_saved(PwMetrics *metrics, int64_t step, const char *hash, double seconds,
+                      PwError *error);
+void pw_metrics_progress(PwMetrics *metrics, const PwJob *job, const PwStepMetrics *step,
+                         int64_t steps);
+/* A note for people: on stdout and in the log. */
+void pw_metrics_note(PwMetrics *metrics, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void pw_metrics_close(PwMetrics *metrics);
+
+#endif

@@ -1,0 +1,150 @@
+/* options: one table; the help text beside it. Every option is --name or --name VALUE. */
+#include "runtime/options.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "train: the trainer of one job\n"
+    "\n"
+    "  train --data PREFIX --out RUN/ [--steps N]   trains up to step N in all; goes on where RUN/ stopped\n"
+    "  train --evaluate --data PREFIX --out RUN/    loss on held-out documents\n"
+    "  train --generate PROGRAM.pw --prompt-file F --out RUN/   tokens in, tokens out, as numbers\n"
+    "  train --export FOLDER --out RUN/             the newest saved weights as a Hugging Face folder\n"
+    "  train --measure POINTS.json                  seconds of codelets and messages, as JSON\n"
+    "\n"
+    "  --programs FILE        ring of programs (programs.pw beside the executable)\n"
+    "  --evaluation FILE      programs over held-out documents (evaluate.pw beside it)\n"
+    "  --json                 results of --evaluate as JSON\n"
+    "  --seed S --temperature T   of --generate; temperature 0 takes the likeliest token\n"
+    "  --accept-toolchain     go on from a state that another compiler or kernel class wrote\n"
+    "  --trace-steps A..B     trace of these steps in RUN/trace.json (else of the last 3)\n"
+    "  --watchdog SECONDS     end when no rank gets on for so long (also PW_WATCHDOG_SECONDS)\n"
+    "  --watermark            print how much of each arena was used, and when (slow)\n"
+    "\n"
+    "Exit status: 0 done, or stopped by a signal and saved; 1 the run failed; 2 wrong input.\n";
+
+typedef enum Kind { FLAG, TEXT, WHOLE, REAL } Kind;
+
+typedef struct Option {
+    const char *name;
+    Kind        kind;
+    size_t      offset;
+    PwMode      mode; /* the mode that it asks for; PW_MODE_TRAIN: none                        */
+} Option;
+
+#define FIELD(field) offsetof(PwOptions, field)
+static const Option table[] = {
+    {"--data", TEXT, FIELD(data), PW_MODE_TRAIN},
+    {"--out", TEXT, FIELD(out), PW_MODE_TRAIN},
+    {"--programs", TEXT, FIELD(programs), PW_MODE_TRAIN},
+    {"--evaluation", TEXT, FIELD(evaluation), PW_MODE_TRAIN},
+    {"--steps", WHOLE, FIELD(steps), PW_MODE_TRAIN},
+    {"--generate", TEXT, FIELD(program), PW_MODE_GENERATE},
+    {"--prompt-file", TEXT, FIELD(prompt), PW_MODE_TRAIN},
+    {"--measure", TEXT, FIELD(points), PW_MODE_MEASURE},
+    {"--export", TEXT, FIELD(folder), PW_MODE_EXPORT},
+    {"--seed", WHOLE, FIELD(seed), PW_MODE_TRAIN},
+    {"--temperature", REAL, FIELD(temperature), PW_MODE_TRAIN},
+    {"--watchdog", REAL, FIELD(watchdog), PW_MODE_TRAIN},
+    {"--json", FLAG, FIELD(json), PW_MODE_TRAIN},
+    {"--watermark", FLAG, FIELD(watermark), PW_MODE_TRAIN},
+    {"--accept-toolchain", FLAG, FIELD(accept_toolchain), PW_MODE_TRAIN},
+};
+
+const char *pw_options_help(void)
+{
+    return help;
+}
+
+static bool take_value(PwOptions *options, const Option *option, const char *value, PwError *error)
+{
+    void *field = (char *)options + option->offset;
+    char *end;
+    errno = 0;
+    if (option->kind == TEXT)
+        return *(const char **)field = value, true;
+    if (option->kind == WHOLE)
+        *(int64_t *)field = strtoll(value, &end, 10);
+    else
+        *(double *)field = strtod(value, &end);
+    bool negative = option->kind == WHOLE ? *(int64_t *)field < 0 : !(*(double *)field >= 0);
+    return (*value && !*end && errno == 0 && !negative) ||
+           pw_input(error, "%s: found \"%s\", expected a number, 0 or more", option->name, value);
+}
+
+static bool take_trace(PwOptions *options, const char *value, PwError *error)
+{
+    char *end;
+    options->trace_first = strtoll(value, &end, 10);
+    if (end == value || strncmp(end, "..", 2) != 0)
+        return pw_input(error, "--trace-steps: found \"%s\", expected FIRST..LAST", value);
+    value               = end + 2;
+    options->trace_last = strtoll(value, &end, 10);
+    if (end == value || *end || options->trace_first < 0 ||
+        options->trace_last < options->trace_first ||
+        options->trace_last - options->trace_first >= 1000)
+        return pw_input(error, "--trace-steps: expected FIRST..LAST, at most 1000 steps");
+    return true;
+}
+
+static bool take_option(PwOptions *options, char ***at, PwError *error)
+{
+    const char *name = *(*at)++;
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return options->mode = PW_MODE_HELP, true;
+    if (strcmp(name, "--evaluate") == 0)
+        return options->mode = PW_MODE_EVALUATE, true;
+    if (strcmp(name, "--trace-steps") == 0 && **at)
+        return take_trace(options, *(*at)++, error);
+    for (const Option *option = table; option < table + sizeof table / sizeof *table; option++) {
+        if (strcmp(name, option->name) != 0)
+            continue;
+        if (option->mode != PW_MODE_TRAIN)
+            options->mode = option->mode;
+        if (option->kind == FLAG)
+            return *(bool *)((char *)options + option->offset) = true;
+        if (!**at)
+            return pw_input(error, "%s: a value is missing", name);
+        return take_value(options, option, *(*at)++, error);
+    }
+    return pw_input(error, "unknown option \"%s\"; --help lists all", name);
+}
+
+/* What each mode cannot do without. */
+static bool check(const PwOptions *options, PwError *error)
+{
+    bool trains = options->mode == PW_MODE_TRAIN || options->mode == PW_MODE_EVALUATE;
+    if (trains && !options->data)
+        return pw_input(error, "--data PREFIX is missing: the token set, PREFIX.idx and PREFIX.bin");
+    if (options->mode != PW_MODE_MEASURE && options->mode != PW_MODE_HELP && !options->out)
+        return pw_input(error, "--out RUN/ is missing: the folder of the run");
+    if (options->mode == PW_MODE_GENERATE && !options->prompt)
+        return pw_input(error, "--prompt-file FILE is missing: the prompt's tokens, as numbers");
+    return true;
+}
+
+static void find_home(PwOptions *options)
+{
+    ssize_t length = readlink("/proc/self/exe", options->home, sizeof options->home - 1);
+    options->home[length > 0 ? length : 0] = 0;
+    char *folder = dirname(options->home);
+    memmove(options->home, folder, strlen(folder) + 1);
+}
+
+bool pw_options_read(PwOptions *options, int argc, char **argv, PwError *error)
+{
+    const char *seconds = getenv("PW_WATCHDOG_SECONDS");
+    *options = (PwOptions){.steps = -1, .temperature = 1, .trace_first = -1, .trace_last = -1};
+    find_home(options);
+    if (seconds)
+        options->watchdog = strtod(seconds, NULL);
+    for (char **at = argv + (argc > 0); *at;)
+        if (!take_option(options, &at, error))
+            return false;
+    return check(options, error);
+}

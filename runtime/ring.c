@@ -1,0 +1,130 @@
+/* ring: opening, waiting, checking. Waiting sleeps between looks, a quarter of a millisecond at
+ * first and ten at most: the planner is another process, and may well need this core. */
+#include "runtime/ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/sha256.h"
+
+static const PwSlot *slots(const PwPrograms *programs)
+{
+    return (const PwSlot *)(programs->ring + 1);
+}
+
+static bool check_header(const PwPrograms *programs, PwError *error)
+{
+    const PwRing *ring = programs->ring;
+    if (programs->bytes < sizeof *ring || memcmp(ring->magic, PW_RING_MAGIC, 8) != 0)
+        return pw_input(error, "%s: not a ring of programs", programs->path);
+    if (ring->slots == 0 || ring->slots > (programs->bytes - sizeof *ring) / sizeof(PwSlot) ||
+        ring->data > programs->bytes || ring->data_bytes > programs->bytes - ring->data)
+        return pw_input(error, "%s: the ring's parts lie outside the file", programs->path);
+    return true;
+}
+
+bool pw_ring_open(PwPrograms *programs, const char *path, PwError *error)
+{
+    struct stat status;
+    *programs      = (PwPrograms){0};
+    int descriptor = open(path, O_RDWR | O_CLOEXEC);
+    bool writable  = descriptor >= 0;
+    if (!writable) /* a finished ring may lie where nobody can write */
+        descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(programs->path, sizeof programs->path, "%s", path);
+    if (descriptor < 0)
+        return pw_input(error, "%s: %s", path, strerror(errno));
+    bool  plain = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+    void *map   = plain ? mmap(NULL, (size_t)status.st_size, PROT_READ | (writable ? PROT_WRITE : 0),
+                               writable ? MAP_SHARED : MAP_PRIVATE, descriptor, 0)
+                        : MAP_FAILED;
+    close(descriptor);
+    if (map == MAP_FAILED)
+        return pw_input(error, "%s: %s", path, plain ? strerror(errno) : "not a ring of programs");
+    programs->ring  = map;
+    programs->bytes = (uint64_t)status.st_size;
+    if (check_header(programs, error))
+        return true;
+    pw_ring_close(programs);
+    return false;
+}
+
+static PwRingAnswer planner_failed(const PwPrograms *programs, PwError *error)
+{
+    char message[sizeof programs->ring->message];
+    snprintf(message, sizeof message, "%.*s", (int)sizeof message - 1, programs->ring->message);
+    pw_fail(error, "the planner failed: %s", message);
+    return PW_RING_WRONG;
+}
+
+PwRingAnswer pw_ring_wait(PwPrograms *programs, int64_t step, const volatile int *stop,
+                          PwError *error)
+{
+    PwRing *ring  = programs->ring;
+    long    pause = 250000;
+    if (step < ring->first_step) {
+        pw_input(error, "%s: its programs begin with step %lld; step %lld is next", programs->path,
+                 (long long)ring->first_step, (long long)step);
+        return PW_RING_WRONG;
+    }
+    for (;;) {
+        /* `finished` is read first: what was written before it was set is then seen. */
+        int finished = atomic_load_explicit(&ring->finished, memory_order_acquire);
+        if (step < atomic_load_explicit(&ring->written, memory_order_acquire))
+            return PW_RING_READY;
+        if (finished)
+            return finished > 0 ? PW_RING_END : planner_failed(programs, error);
+        if (*stop)
+            return PW_RING_STOPPED;
+        nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
+        pause = pause < 10000000 ? 2 * pause : pause;
+    }
+}
+
+const PwProgram *pw_ring_program(const PwPrograms *programs, int64_t step, const PwJob *job,
+                                 PwError *error)
+{
+    const PwSlot *slot = &slots(programs)[(uint64_t)step % programs->ring->slots];
+    char          name[PW_PATH_MAX + 40], hash[65];
+    snprintf(name, sizeof name, "%s: step %lld", programs->path, (long long)step);
+    if (slot->step != step || slot->offset > programs->bytes || slot->offset % 64 ||
+        slot->bytes > programs->bytes - slot->offset) {
+        pw_input(error, "%s: not where the ring says", name);
+        return NULL;
+    }
+    const void *bytes = (const char *)programs->ring + slot->offset;
+    pw_sha256(bytes, slot->bytes, hash);
+    if (memcmp(hash, slot->hash, 64) != 0) {
+        pw_input(error, "%s: the program is damaged: its SHA-256 is not what the ring says", name);
+        return NULL;
+    }
+    if (!pw_program_check(bytes, slot->bytes, job, name, error))
+        return NULL;
+    const PwProgram *program = bytes;
+    if (program->step == step)
+        return program;
+    pw_input(error, "%s: the program is step %lld's", name, (long long)program->step);
+    return NULL;
+}
+
+/* A finished ring keeps its programs; in it nobody waits for the counter, and it is left alone: the
+ * file stays what its manifest says. */
+void pw_ring_consume(PwPrograms *programs, int64_t step)
+{
+    if (!atomic_load_explicit(&programs->ring->finished, memory_order_acquire))
+        atomic_store_explicit(&programs->ring->consumed, step + 1, memory_order_release);
+}
+
+void pw_ring_close(PwPrograms *programs)
+{
+    if (programs->ring)
+        munmap(programs->ring, programs->bytes);
+    programs->ring = NULL;
+}

@@ -1,0 +1,163 @@
+/* run: opening and closing, and the two small modes that need nothing else. */
+#include "runtime/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "runtime/disk.h"
+#include "runtime/ring.h"
+#include "runtime/weights.h"
+
+enum { BYTE_VOCABULARY = 257 };
+
+static bool check_data(const PwJob *job, const char *prefix, PwError *error)
+{
+    char    path[PW_PATH_MAX], hash[65];
+    int64_t bytes;
+    if (!job->data_hash[0])
+        return true;
+    if (snprintf(path, sizeof path, "%s.idx", prefix) >= (int)sizeof path)
+        return pw_input(error, "%.200s...: the path is too long", prefix);
+    if (!pw_disk_hash(path, hash, &bytes, error))
+        return false;
+    return strcmp(hash, job->data_hash) == 0 ||
+           pw_input(error, "%s: another token set than the programs were made for (SHA-256 %.16s, "
+                    "expected %.16s)", path, hash, job->data_hash);
+}
+
+/* Another toolchain computes other bits; other code is a changed policy or cadence, and only noted. */
+static bool check_state(const PwRun *run, PwError *error)
+{
+    if (strcmp(run->state.toolchain, pw_toolchain()) == 0 || run->options->accept_toolchain)
+        return true;
+    return pw_input(error, "%s was written by a trainer of \"%s\"; this one is \"%s\" and would give "
+                    "other bits; --accept-toolchain goes on all the same", run->state.folder,
+                    run->state.toolchain, pw_toolchain());
+}
+
+static bool first_weights(PwRun *run, PwError *error)
+{
+    struct stat status;
+    char        folder[PW_PATH_MAX];
+    if (!pw_disk_join(folder, run->options->home, "first_weights", error))
+        return false;
+    if (stat(folder, &status) == 0)
+        return pw_weights_from_folder(&run->team, folder, error);
+    pw_weights_from_seed(&run->team);
+    return true;
+}
+
+static bool fill(PwRun *run, bool needs_state, PwError *error)
+{
+    const char *out = run->options->out;
+    if (out && !pw_state_find(run->job, out, &run->state, &run->resumed, error))
+        return false;
+    pw_tables_fill(&run->team);
+    if (run->resumed)
+        return check_state(run, error) && pw_state_load(&run->team, &run->state, needs_state, error);
+    if (needs_state)
+        return pw_input(error, "%s: there is no saved state; train first", out);
+    return first_weights(run, error);
+}
+
+bool pw_run_open(PwRun *run, const PwJob *job, const PwOptions *options, bool needs_state,
+                 PwError *error)
+{
+    *run = (PwRun){.job = job, .options = options};
+    if (options->data && (!pw_tokens_open(&run->tokens, options->data, job->vocabulary, error) ||
+                          (options->mode == PW_MODE_TRAIN &&
+                           !check_data(job, options->data, error))))
+        return false;
+    run->tokens.vocabulary = job->vocabulary;
+    return pw_team_open(&run->team, job, &run->tokens, error) && fill(run, needs_state, error);
+}
+
+void pw_run_close(PwRun *run)
+{
+    pw_team_close(&run->team);
+    pw_tokens_close(&run->tokens);
+}
+
+bool pw_export(const PwJob *job, const PwOptions *options, PwError *error)
+{
+    PwRun run;
+    bool  good = pw_run_open(&run, job, options, true, error) &&
+                pw_weights_export(&run.team, options->folder, error);
+    if (good)
+        printf("%s: weights after %lld steps\n", options->folder, (long long)run.state.step);
+    pw_run_close(&run);
+    return good;
+}
+
+bool pw_evaluate_programs(PwTeam *team, const char *path, PwEvaluation *result, PwError *error)
+{
+    static const int never;
+    PwPrograms       programs;
+    double           sum        = 0;
+    int64_t          text_bytes = 0;
+    *result                     = (PwEvaluation){0};
+    if (!pw_ring_open(&programs, path, error))
+        return false;
+    bool good = true;
+    for (int rank = 0; rank < team->nranks; rank++)
+        team->workers[rank].text_bytes = 0;
+    for (int64_t step = programs.ring->first_step; good; step++) {
+        PwRingAnswer answer = pw_ring_wait(&programs, step, &never, error);
+        if (answer == PW_RING_END)
+            break;
+        const PwProgram *program =
+            answer == PW_RING_READY ? pw_ring_program(&programs, step, team->job, error) : NULL;
+        PwStepNumbers numbers = {.inverse_weight = 1};
+        good = program && pw_team_step(team, program, &numbers, NULL, error);
+        if (good) {
+            sum += pw_team_outcome(team, program).loss_sum;
+            result->weight += program->weight;
+        }
+    }
+    pw_ring_close(&programs);
+    for (int rank = 0; rank < team->nranks; rank++)
+        text_bytes += team->workers[rank].text_bytes;
+    if (!good || !(result->weight > 0))
+        return good && pw_input(error, "%s: no target counts in it", path);
+    result->loss = sum / result->weight;
+    if (team->job->vocabulary == BYTE_VOCABULARY && text_bytes > 0)
+        result->bits_per_byte = sum / M_LN2 / (double)text_bytes;
+    return true;
+}
+
+static void print_evaluation(const PwEvaluation *result, bool json, int64_t step)
+{
+    double bits = result->loss / M_LN2;
+    if (json) {
+        printf("{\"step\": %lld, \"targets\": %.0f, \"loss\": %.17g, \"perplexity\": %.17g, "
+               "\"bits_per_token\": %.17g", (long long)step, result->weight, result->loss,
+               exp(result->loss), bits);
+        if (result->bits_per_byte > 0)
+            printf(", \"bits_per_byte\": %.17g", result->bits_per_byte);
+        printf("}\n");
+        return;
+    }
+    printf("after %lld steps: loss %.4f over %.0f targets, perplexity %.3f, %.4f bits per token",
+           (long long)step, result->loss, result->weight, exp(result->loss), bits);
+    if (result->bits_per_byte > 0)
+        printf(", %.4f bits per byte", result->bits_per_byte);
+    printf("\n");
+}
+
+bool pw_evaluate(const PwJob *job, const PwOptions *options, PwError *error)
+{
+    PwRun        run;
+    PwEvaluation result;
+    char         beside[PW_PATH_MAX];
+    bool         good = pw_run_open(&run, job, options, true, error) &&
+                pw_disk_join(beside, options->home, "evaluate.pw", error) &&
+                pw_evaluate_programs(&run.team, options->evaluation ? options->evaluation : beside,
+                                     &result, error);
+    if (good)
+        print_evaluation(&result, options->json, run.state.step);
+    pw_run_close(&run);
+    return good;
+}

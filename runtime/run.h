@@ -1,0 +1,43 @@
+/* run: what all modes of a trainer share: the open token set, the ranks, their weights. */
+#ifndef PW_RUN_H
+#define PW_RUN_H
+
+#include "runtime/launch.h"
+#include "runtime/options.h"
+#include "runtime/saved_state.h"
+
+typedef struct PwRun {
+    const PwJob     *job;
+    const PwOptions *options;
+    PwTokens         tokens;
+    PwTeam           team;
+    PwSavedState     state; /* what the weights were loaded from; step 0: from nothing         */
+    bool             resumed;
+} PwRun;
+
+/* Opens the token set (where --data is given) and the ranks; fills tables and weights: from the
+ * newest saved state, else, where `needs_state` is not set, from first_weights/ or the seed. */
+bool pw_run_open(PwRun *run, const PwJob *job, const PwOptions *options, bool needs_state,
+                 PwError *error);
+void pw_run_close(PwRun *run);
+
+/* The modes. Each prints its result. */
+bool pw_train(const PwJob *job, const PwOptions *options, PwError *error);
+bool pw_evaluate(const PwJob *job, const PwOptions *options, PwError *error);
+bool pw_generate(const PwJob *job, const PwOptions *options, PwError *error);
+bool pw_measure(const PwJob *job, const PwOptions *options, PwError *error);
+bool pw_export(const PwJob *job, const PwOptions *options, PwError *error);
+
+/* Fused multiply-adds a second, counted twice each, of all ranks together, measured now. */
+double pw_measure_peak(PwTeam *team, double seconds);
+
+typedef struct PwEvaluation {
+    double loss;          /* nats a target                                                     */
+    double weight;        /* targets                                                           */
+    double bits_per_byte; /* 0: not known, the vocabulary is not bytes                         */
+} PwEvaluation;
+
+/* All programs of the ring, one after another. */
+bool pw_evaluate_programs(PwTeam *team, const char *path, PwEvaluation *result, PwError *error);
+
+#endif

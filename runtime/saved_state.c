@@ -1,0 +1,343 @@
+/* saved_state: the order of operations is what makes it safe: files and their syncs, the manifest
+ * and its sync, the folder's, the rename, the parent's; `latest` for people; removal of older ones
+ * last. After any prefix of it the old state or the new one is whole. */
+#include "runtime/saved_state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/json.h"
+#include "runtime/safetensors.h"
+#include "runtime/weights.h"
+
+enum { NFILES = 3, NEWEST = 2, MANIFEST_LIMIT = 1 << 20, STATES_MAX = 4096 };
+
+#define FORMAT "pipewright-state-1"
+
+static const char *const file_names[NFILES] = {"master.safetensors", "moment1.safetensors",
+                                               "moment2.safetensors"};
+
+#if defined(__AVX512F__)
+#define KERNEL_CLASS "avx512"
+#elif defined(__AVX2__) && defined(__FMA__)
+#define KERNEL_CLASS "avx2 fma"
+#elif defined(__aarch64__)
+#define KERNEL_CLASS "aarch64"
+#else
+#define KERNEL_CLASS "plain"
+#endif
+
+const char *pw_toolchain(void)
+{
+#ifdef __clang__
+    return "clang " __clang_version__ ", " KERNEL_CLASS;
+#else
+    return "gcc " __VERSION__ ", " KERNEL_CLASS;
+#endif
+}
+
+static int64_t address_of(const PwTensor *tensor, int file)
+{
+    return file == 0 ? tensor->weight : file == 1 ? tensor->moment1 : tensor->moment2;
+}
+
+static real *values_of(const PwTeam *team, const PwTensor *tensor, int file)
+{
+    return (real *)(void *)(team->workers[tensor->rank].arena.at + address_of(tensor, file));
+}
+
+typedef struct WrittenFile {
+    char    hash[65];
+    int64_t bytes;
+} WrittenFile;
+
+static bool write_files(const PwTeam *team, const char *folder, WrittenFile written[NFILES],
+                        PwError *error)
+{
+    const PwJob      *job     = team->job;
+    int              *order   = pw_tensors_by_name(job);
+    PwOutgoingTensor *tensors = calloc((size_t)job->ntensors + 1, sizeof *tensors);
+    bool              good = tensors || pw_fail(error, "no memory for %d tensors", job->ntensors);
+    for (int file = 0; file < NFILES && good; file++) {
+        char path[PW_PATH_MAX];
+        for (int i = 0; i < job->ntensors; i++) {
+            const PwTensor *tensor = &job->tensors[order[i]];
+            tensors[i] = (PwOutgoingTensor){tensor->name, tensor->rows,
+                                            tensor->columns > 1 ? tensor->columns : 0,
+                                            values_of(team, tensor, file)};
+        }
+        good = pw_disk_join(path, folder, file_names[file], error) &&
+               pw_safetensors_write(path, tensors, job->ntensors, written[file].hash,
+                                    &written[file].bytes, error);
+    }
+    free(tensors);
+    free(order);
+    return good;
+}
+
+static void add_member(PwJsonText *text, const char *key, const char *value)
+{
+    pw_json_add(text, "  \"%s\": ", key);
+    pw_json_add_string(text, value);
+    pw_json_add(text, ",\n");
+}
+
+static bool write_manifest(const PwJob *job, const char *folder, const PwSavedState *state,
+                           const WrittenFile written[NFILES], PwError *error)
+{
+    PwJsonText text = {0};
+    PwDiskFile file;
+    char       path[PW_PATH_MAX], hash[65];
+    pw_json_add(&text, "{\n  \"format\": \"" FORMAT "\",\n  \"step\": %lld,\n  \"position\": %lld,\n",
+                (long long)state->step, (long long)state->position);
+    add_member(&text, "job_hash", job->job_hash);
+    add_member(&text, "code_hash", job->code_hash);
+    add_member(&text, "data_hash", job->data_hash);
+    add_member(&text, "toolchain", pw_toolchain());
+    pw_json_add(&text, "  \"files\": [\n");
+    for (int i = 0; i < NFILES; i++)
+        pw_json_add(&text, "    {\"name\": \"%s\", \"bytes\": %lld, \"sha256\": \"%s\"}%s\n",
+                    file_names[i], (long long)written[i].bytes, written[i].hash,
+                    i < NFILES - 1 ? "," : "");
+    pw_json_add(&text, "  ]\n}\n");
+    bool good = pw_disk_join(path, folder, "manifest.json", error) &&
+                pw_disk_create(&file, path, (int64_t)text.length, error);
+    if (good && !pw_disk_write(&file, text.at, (int64_t)text.length, error)) {
+        pw_disk_abandon(&file);
+        good = false;
+    }
+    free(text.at);
+    return good && pw_disk_finish(&file, hash, error);
+}
+
+/* "step-120" -> 120; -1: another name. */
+static int64_t step_of(const char *name)
+{
+    char     *end;
+    long long step = strncmp(name, "step-", 5) == 0 ? strtoll(name + 5, &end, 10) : -1;
+    return step >= 0 && name[5] >= '0' && name[5] <= '9' && *end == 0 ? step : -1;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    int64_t one = *(const int64_t *)a, other = *(const int64_t *)b;
+    return (one < other) - (one > other);
+}
+
+/* The steps of the states that are there, newest first. A folder that is not there has none. */
+static int list_states(const char *states, int64_t steps[STATES_MAX])
+{
+    int  count  = 0;
+    DIR *folder = opendir(states);
+    if (!folder)
+        return 0;
+    for (struct dirent *entry; count < STATES_MAX && (entry = readdir(folder));)
+        if (step_of(entry->d_name) >= 0)
+            steps[count++] = step_of(entry->d_name);
+    closedir(folder);
+    qsort(steps, (size_t)count, sizeof *steps, newest_first);
+    return count;
+}
+
+static bool state_path(char path[PW_PATH_MAX], const char *states, int64_t step, PwError *error)
+{
+    char name[40];
+    snprintf(name, sizeof name, "step-%lld", (long long)step);
+    return pw_disk_join(path, states, name, error);
+}
+
+static bool remove_old(const PwJob *job, const char *states, PwError *error)
+{
+    int64_t steps[STATES_MAX];
+    int     count = list_states(states, steps);
+    for (int i = NEWEST; i < count; i++) {
+        char    path[PW_PATH_MAX];
+        int64_t every = job->save_every * job->save_keep;
+        if (every > 0 && steps[i] % every == 0)
+            continue;
+        if (!state_path(path, states, steps[i], error) || !pw_disk_remove_folder(path, error))
+            return false;
+    }
+    return true;
+}
+
+/* Folders that a process which is gone was writing: "step-120.tmp.4711". */
+static bool remove_leftovers(const char *states, PwError *error)
+{
+    bool good   = true;
+    DIR *folder = opendir(states);
+    if (!folder)
+        return true;
+    for (struct dirent *entry; good && (entry = readdir(folder));) {
+        char        path[PW_PATH_MAX];
+        const char *tmp = strstr(entry->d_name, ".tmp.");
+        if (strncmp(entry->d_name, "step-", 5) != 0 || !tmp)
+            continue;
+        long owner = strtol(tmp + 5, NULL, 10);
+        if (owner <= 0 || owner == getpid() || (kill((pid_t)owner, 0) != 0 && errno == ESRCH))
+            good = pw_disk_join(path, states, entry->d_name, error) &&
+                   pw_disk_remove_folder(path, error);
+    }
+    closedir(folder);
+    return good;
+}
+
+/* A state of this step may be there: it did not hold, or it would have been gone on from. */
+static bool move_into_place(const char *states, const char *beside, int64_t step,
+                            PwSavedState *saved, PwError *error)
+{
+    char latest[40];
+    snprintf(latest, sizeof latest, "step-%lld\n", (long long)step);
+    return state_path(saved->folder, states, step, error) &&
+           pw_disk_remove_folder(saved->folder, error) &&
+           pw_disk_rename(beside, saved->folder, error) && pw_disk_sync_folder(states, error) &&
+           pw_disk_replace(states, "latest", latest, error);
+}
+
+bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
+                   PwSavedState *saved, PwError *error)
+{
+    const PwJob *job = team->job;
+    WrittenFile  written[NFILES];
+    char         states[PW_PATH_MAX], beside[PW_PATH_MAX], name[80];
+    *saved = (PwSavedState){.step = step, .position = position};
+    snprintf(name, sizeof name, "step-%lld.tmp.%ld", (long long)step, (long)getpid());
+    bool good = pw_disk_join(states, run, "states", error) &&
+                pw_disk_make_folder(states, error) && remove_leftovers(states, error) &&
+                pw_disk_join(beside, states, name, error) && pw_disk_make_folder(beside, error) &&
+                write_files(team, beside, written, error) &&
+                write_manifest(job, beside, saved, written, error) &&
+                pw_disk_sync_folder(beside, error) &&
+                move_into_place(states, beside, step, saved, error) &&
+                remove_old(job, states, error);
+    if (!good)
+        return false;
+    snprintf(saved->hash, sizeof saved->hash, "%s", written[0].hash);
+    return true;
+}
+
+static bool check_file(const char *folder, const PwJson *entry, PwError *error)
+{
+    char        path[PW_PATH_MAX], hash[65];
+    int64_t     bytes, expected;
+    const char *name = pw_json_text(entry, "name"), *sum = pw_json_text(entry, "sha256");
+    if (!name || !sum || !pw_json_integer(entry, "bytes", &expected) || strchr(name, '/'))
+        return pw_input(error, "%s/manifest.json: files: name, bytes, sha256 expected", folder);
+    if (!pw_disk_join(path, folder, name, error) || !pw_disk_hash(path, hash, &bytes, error))
+        return false;
+    return (bytes == expected && strcmp(hash, sum) == 0) ||
+           pw_input(error, "%s: its size or SHA-256 is not what the manifest says", path);
+}
+
+static bool check_files(const char *folder, const PwJson *files, PwSavedState *saved,
+                        PwError *error)
+{
+    if (!files || files->kind != PW_JSON_ARRAY || files->count != NFILES)
+        return pw_input(error, "%s/manifest.json: files: %d expected", folder, NFILES);
+    int i = 0;
+    for (const PwJson *entry = files->first; entry; entry = entry->next, i++) {
+        const char *name = pw_json_text(entry, "name");
+        if (!name || strcmp(name, file_names[i]) != 0)
+            return pw_input(error, "%s/manifest.json: files: %s expected", folder, file_names[i]);
+        if (!check_file(folder, entry, error))
+            return false;
+    }
+    snprintf(saved->hash, sizeof saved->hash, "%s", pw_json_text(files->first, "sha256"));
+    return true;
+}
+
+/* `job_hash` is that of the state: whoever goes on with it must be of the same job. */
+static bool read_manifest(const char *folder, PwSavedState *saved, char job_hash[80],
+                          PwError *error)
+{
+    char    path[PW_PATH_MAX];
+    int64_t length;
+    if (!pw_disk_join(path, folder, "manifest.json", error))
+        return false;
+    char   *text = pw_disk_read(path, MANIFEST_LIMIT, &length, error);
+    PwJson *root = text ? pw_json_read(text, (size_t)length, path, error) : NULL;
+    free(text);
+    if (!root)
+        return false;
+    const char *format = pw_json_text(root, "format"), *job = pw_json_text(root, "job_hash");
+    const char *code = pw_json_text(root, "code_hash"), *tools = pw_json_text(root, "toolchain");
+    bool        good = (format && strcmp(format, FORMAT) == 0 && job && code && tools &&
+                 pw_json_integer(root, "step", &saved->step) &&
+                 pw_json_integer(root, "position", &saved->position)) ||
+                pw_input(error, "%s: not a manifest of " FORMAT, path);
+    if (good) {
+        snprintf(job_hash, 80, "%s", job);
+        snprintf(saved->code_hash, sizeof saved->code_hash, "%s", code);
+        snprintf(saved->toolchain, sizeof saved->toolchain, "%s", tools);
+        snprintf(saved->folder, sizeof saved->folder, "%s", folder);
+        good = check_files(folder, pw_json_member(root, "files"), saved, error);
+    }
+    free(root);
+    return good;
+}
+
+bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool *found,
+                   PwError *error)
+{
+    char    states[PW_PATH_MAX];
+    int64_t steps[STATES_MAX];
+    *found = false;
+    *saved = (PwSavedState){0};
+    if (!pw_disk_join(states, run, "states", error))
+        return false;
+    int count = list_states(states, steps);
+    for (int i = 0; i < count; i++) {
+        char    folder[PW_PATH_MAX], job_hash[80];
+        PwError why;
+        if (!state_path(folder, states, steps[i], error))
+            return false;
+        if (!read_manifest(folder, saved, job_hash, &why)) {
+            fprintf(stderr, "%s is passed over: %s\n", folder, why.text);
+            continue;
+        }
+        if (strcmp(job_hash, job->job_hash) != 0)
+            return pw_input(error, "%s was saved by another job: its model, data or seed differ "
+                            "(job hash %.16s, this trainer's is %.16s); choose another --out",
+                            folder, job_hash, job->job_hash);
+        *found = true;
+        return true;
+    }
+    return true;
+}
+
+static bool load_file(PwTeam *team, const char *folder, int file, PwError *error)
+{
+    PwSafetensors stored;
+    char          path[PW_PATH_MAX];
+    const char   *dtype = sizeof(real) == 4 ? "F32" : "F64";
+    if (!pw_disk_join(path, folder, file_names[file], error) ||
+        !pw_safetensors_open(&stored, path, error))
+        return false;
+    bool good = true;
+    for (int i = 0; i < team->job->ntensors && good; i++) {
+        const PwTensor       *tensor = &team->job->tensors[i];
+        const PwStoredTensor *found  = pw_safetensors_find(&stored, tensor->name);
+        int64_t elements = tensor->rows * (tensor->columns > 1 ? tensor->columns : 1);
+        good = found && found->elements == elements && strcmp(found->dtype, dtype) == 0;
+        if (good)
+            memcpy(values_of(team, tensor, file), found->data, (size_t)elements * sizeof(real));
+        else
+            pw_input(error, "%s: no tensor \"%s\" of %lld elements of %s", path, tensor->name,
+                     (long long)elements, dtype);
+    }
+    pw_safetensors_close(&stored);
+    return good;
+}
+
+bool pw_state_load(PwTeam *team, const PwSavedState *saved, bool only_weights, PwError *error)
+{
+    for (int file = 0; file < (only_weights ? 1 : NFILES); file++)
+        if (!load_file(team, saved->folder, file, error))
+            return false;
+    return true;
+}

@@ -1,0 +1,32 @@
+/* saved_state: RUN/states/step-N: master weights and AdamW's moments by the tensors' names, and a
+ * manifest that is written last. A folder counts only if its manifest and all hashes hold. Tensors
+ * are whole and sorted by name: the files do not depend on the number of ranks or stages. */
+#ifndef PW_SAVED_STATE_H
+#define PW_SAVED_STATE_H
+
+#include "runtime/launch.h"
+
+typedef struct PwSavedState {
+    int64_t step;     /* the next one to run                                                   */
+    int64_t position; /* in the data: sequences taken since the start                          */
+    char    folder[PW_PATH_MAX];
+    char    code_hash[65], toolchain[200]; /* of the trainer that wrote it                     */
+    char    hash[65];                      /* SHA-256 of the master weights' file              */
+} PwSavedState;
+
+/* Compiler and kernel class: other ones give other bits. */
+const char *pw_toolchain(void);
+
+/* Saves beside, syncs, renames; only then removes older ones, all but the newest two and those whose
+ * number among the saves is a multiple of save_keep. `run` is there already. */
+bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
+                   PwSavedState *saved, PwError *error);
+
+/* The newest folder that holds; `found` false: there is none. What does not hold is reported on
+ * stderr and left alone. */
+bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool *found,
+                   PwError *error);
+/* Masters, and moments unless `only_weights`. */
+bool pw_state_load(PwTeam *team, const PwSavedState *saved, bool only_weights, PwError *error);
+
+#endif

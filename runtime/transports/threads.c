@@ -1,0 +1,215 @@
+/* threads: ranks of one process. Whoever reaches an entry of a queue second copies the bytes, from
+ * the sender's arena to the receiver's, and so never waits. Earlier entries are done by then: a rank
+ * comes to an entry only after it has copied all those before it that were its to copy, and this
+ * holds for both sides.
+ * A side that waits spins for a while where each rank has a core, and sleeps on a futex. */
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/stored_program.h"
+#include "runtime/transports/transport.h"
+
+/* An entry's state: how many sides have reached it, then DONE; SLEEPER beside it: somebody must be
+ * woken. */
+enum { SECOND = 1, SIDES = 3, DONE = 4, SLEEPER = 8, SPINS = 20000 };
+
+typedef struct Entry {
+    _Alignas(64) _Atomic uint32_t state;
+    const void *from;
+    void       *to;
+    int64_t     sent_bytes, received_bytes;
+} Entry;
+
+typedef struct Queue {
+    Entry  *entries;
+    int64_t sent, received; /* entries that the sender, the receiver has reached               */
+} Queue;
+
+/* One rank's messages; on cache lines of its own. */
+typedef struct Side {
+    _Alignas(64) Entry **entry; /* [messages]                                                  */
+    int64_t room;
+} Side;
+
+typedef struct Threads {
+    PwTransport transport; /* first: the interface's pointer is this one                       */
+    int         nranks;
+    bool        spin;
+    Queue      *queues; /* [from][to]                                                          */
+    Side       *sides;  /* [rank]                                                              */
+    Entry      *entries;
+    int64_t     room; /* of entries                                                            */
+} Threads;
+
+static void pause_a_little(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void wait_until_done(const Threads *threads, Entry *entry)
+{
+    uint32_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
+    for (int i = 0; threads->spin && i < SPINS && !(state & DONE); i++) {
+        pause_a_little();
+        state = atomic_load_explicit(&entry->state, memory_order_acquire);
+    }
+    while (!(state & DONE)) {
+        if (atomic_compare_exchange_weak(&entry->state, &state, state | SLEEPER))
+            syscall(SYS_futex, &entry->state, FUTEX_WAIT_PRIVATE, state | SLEEPER, NULL, NULL, 0);
+        state = atomic_load_explicit(&entry->state, memory_order_acquire);
+    }
+}
+
+static void reach(Entry *entry, int rank, int peer)
+{
+    uint32_t before = atomic_fetch_add_explicit(&entry->state, 1, memory_order_acq_rel);
+    if ((before & SIDES) != SECOND)
+        return;
+    if (entry->sent_bytes != entry->received_bytes)
+        pw_die(PW_EXIT_FAILED, "rank %d: a message of %lld bytes meets a receive of %lld; the other "
+               "side is rank %d", rank, (long long)entry->sent_bytes,
+               (long long)entry->received_bytes, peer);
+    memcpy(entry->to, entry->from, (size_t)entry->sent_bytes);
+    before = atomic_exchange_explicit(&entry->state, DONE, memory_order_acq_rel);
+    if (before & SLEEPER)
+        syscall(SYS_futex, &entry->state, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void send_bytes(PwTransport *transport, int rank, int peer, int message, const void *bytes,
+                       int64_t count)
+{
+    Threads *threads                      = (Threads *)transport;
+    Queue   *queue                        = &threads->queues[rank * threads->nranks + peer];
+    Entry   *entry                        = &queue->entries[queue->sent++];
+    entry->from                           = bytes;
+    entry->sent_bytes                     = count;
+    threads->sides[rank].entry[message] = entry;
+    reach(entry, rank, peer);
+}
+
+static void receive_bytes(PwTransport *transport, int rank, int peer, int message, void *bytes,
+                          int64_t count)
+{
+    Threads *threads                      = (Threads *)transport;
+    Queue   *queue                        = &threads->queues[peer * threads->nranks + rank];
+    Entry   *entry                        = &queue->entries[queue->received++];
+    entry->to                             = bytes;
+    entry->received_bytes                 = count;
+    threads->sides[rank].entry[message] = entry;
+    reach(entry, rank, peer);
+}
+
+static void wait_for(PwTransport *transport, int rank, int message)
+{
+    Threads *threads = (Threads *)transport;
+    Entry   *entry   = threads->sides[rank].entry[message];
+    if (!entry)
+        pw_die(PW_EXIT_FAILED, "rank %d: message %d was never begun", rank, message);
+    wait_until_done(threads, entry);
+}
+
+/* The number of messages that rank `from` sends and that `to` opens itself to, the larger. */
+static int64_t count_messages(const PwProgram *program, int from, int to)
+{
+    int64_t counts[2] = {0, 0};
+    for (int side = 0; side < 2; side++) {
+        const PwRank        *rank = pw_program_rank(program, side ? to : from);
+        const PwInstruction *list = pw_rank_instructions(program, rank);
+        for (uint64_t i = 0; i < rank->ninstructions; i++)
+            counts[side] += list[i].kind == (side ? PW_RECEIVE : PW_SEND) &&
+                            list[i].peer == (side ? from : to);
+    }
+    return counts[0] > counts[1] ? counts[0] : counts[1];
+}
+
+static bool make_room(Threads *threads, int64_t needed)
+{
+    if (needed <= threads->room)
+        return true;
+    free(threads->entries);
+    threads->room    = needed + needed / 2;
+    threads->entries = aligned_alloc(64, (size_t)threads->room * sizeof(Entry));
+    return threads->entries != NULL;
+}
+
+static bool make_sides(Threads *threads, const PwProgram *program)
+{
+    for (int i = 0; i < threads->nranks; i++) {
+        Side   *side   = &threads->sides[i];
+        int64_t needed = pw_rank_messages(program, pw_program_rank(program, i));
+        if (needed > side->room) {
+            free(side->entry);
+            side->room  = needed + needed / 2;
+            side->entry = malloc((size_t)side->room * sizeof(Entry *));
+        }
+        if (side->room > 0 && !side->entry)
+            return false;
+        if (needed > 0)
+            memset(side->entry, 0, (size_t)needed * sizeof(Entry *));
+    }
+    return true;
+}
+
+static bool begin_step(PwTransport *transport, const PwProgram *program, PwError *error)
+{
+    Threads *threads = (Threads *)transport;
+    int      pairs   = threads->nranks * threads->nranks;
+    int64_t  total   = 0;
+    for (int i = 0; i < pairs; i++) {
+        threads->queues[i].sent = total; /* for now: where its entries begin */
+        total += count_messages(program, i / threads->nranks, i % threads->nranks);
+    }
+    if (!make_room(threads, total) || !make_sides(threads, program))
+        return pw_fail(error, "no memory for the queues of %lld messages", (long long)total);
+    if (total > 0)
+        memset(threads->entries, 0, (size_t)total * sizeof(Entry));
+    for (Queue *queue = threads->queues; queue < threads->queues + pairs; queue++)
+        *queue = (Queue){.entries = threads->entries + queue->sent};
+    return true;
+}
+
+static void close_threads(PwTransport *transport)
+{
+    Threads *threads = (Threads *)transport;
+    for (int i = 0; i < threads->nranks; i++)
+        free(threads->sides[i].entry);
+    free(threads->sides);
+    free(threads->queues);
+    free(threads->entries);
+    free(threads);
+}
+
+PwTransport *pw_threads_open(int nranks, bool spin)
+{
+    Threads *threads = calloc(1, sizeof *threads);
+    if (!threads)
+        return NULL;
+    *threads = (Threads){.transport = {.name    = "threads",
+                                       .begin   = begin_step,
+                                       .send    = send_bytes,
+                                       .sent    = wait_for,
+                                       .receive = receive_bytes,
+                                       .wait    = wait_for,
+                                       .close   = close_threads},
+                         .nranks    = nranks,
+                         .spin      = spin,
+                         .queues    = calloc((size_t)(nranks * nranks), sizeof(Queue)),
+                         .sides     = aligned_alloc(64, (size_t)nranks * sizeof(Side))};
+    if (!threads->queues || !threads->sides) {
+        free(threads->queues);
+        free(threads->sides);
+        free(threads);
+        return NULL;
+    }
+    memset(threads->sides, 0, (size_t)nranks * sizeof(Side));
+    return &threads->transport;
+}
