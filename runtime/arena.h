@@ -24,6 +24,7 @@ void pw_arena_close(PwArena *arena);
  * another one is found. The pattern is all ones: as a number it is not one, so whoever reads what
  * nobody wrote is found as well. */
 void    pw_arena_paint(PwArena *arena, int64_t from, int64_t to);
-int64_t pw_arena_highest(const PwArena *arena, int64_t from, int64_t to); /* one past; `from`: none */
+int64_t pw_arena_highest(const PwArena *arena, int64_t from,
+                         int64_t to); /* one past; `from`: none */
 
 #endif

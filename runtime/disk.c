@@ -135,9 +135,9 @@ bool pw_disk_remove_folder(const char *path, PwError *error)
         char inside[PW_PATH_MAX];
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        good = pw_disk_join(inside, path, entry->d_name, error) &&
-               ((may("remove", inside) && unlink(inside) == 0) ||
-                report("remove", inside, 0, error));
+        good =
+            pw_disk_join(inside, path, entry->d_name, error) &&
+            ((may("remove", inside) && unlink(inside) == 0) || report("remove", inside, 0, error));
     }
     closedir(folder);
     return good && (rmdir(path) == 0 || report("remove", path, 0, error));

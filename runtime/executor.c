@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { BYTES = 256 }; /* ids below are bytes of text, where a vocabulary is bytes and one end mark */
+enum {
+    BYTES = 256
+}; /* ids below are bytes of text, where a vocabulary is bytes and one end mark */
 
 typedef struct Step {
     PwWorker            *worker;
@@ -39,10 +41,9 @@ static void load(const Step *step, const PwInstruction *instruction, const PwOpe
 static void call(const Step *step, const PwInstruction *instruction, const PwOperand *operands)
 {
     const PwJob *job  = step->worker->job;
-    PwCall       what = {.arena      = step->worker->arena.at,
-                         .tokens     = instruction->tokens,
-                         .segments   = pw_rank_segments(step->program, step->rank) +
-                                     instruction->segment,
+    PwCall       what = {.arena  = step->worker->arena.at,
+                         .tokens = instruction->tokens,
+                         .segments = pw_rank_segments(step->program, step->rank) + instruction->segment,
                          .nsegments  = instruction->nsegments,
                          .flags      = instruction->flags,
                          .heads      = (int32_t)job->heads,
@@ -74,8 +75,7 @@ static void execute(const Step *step, const PwInstruction *instruction)
 {
     PwWorker        *worker    = step->worker;
     PwTransport     *transport = worker->transport;
-    const PwOperand *operands =
-        pw_rank_operands(step->program, step->rank) + instruction->operand;
+    const PwOperand *operands  = pw_rank_operands(step->program, step->rank) + instruction->operand;
     switch ((PwInstructionKind)instruction->kind) {
     case PW_LOAD:
         load(step, instruction, operands);
@@ -112,9 +112,9 @@ static void execute(const Step *step, const PwInstruction *instruction)
 /* A receive opens its bytes from its post on, though they come later. */
 static void look_at_watermark(const Step *step, const PwInstruction *instruction, int64_t number)
 {
-    PwWatermark *mark    = step->worker->watermark;
-    int64_t      highest = pw_arena_highest(&step->worker->arena, mark->highest,
-                                            step->rank->arena_bytes);
+    PwWatermark *mark = step->worker->watermark;
+    int64_t      highest =
+        pw_arena_highest(&step->worker->arena, mark->highest, step->rank->arena_bytes);
     if (instruction->kind == PW_RECEIVE) {
         const PwOperand *operand =
             pw_rank_operands(step->program, step->rank) + instruction->operand;
@@ -128,9 +128,8 @@ static void look_at_watermark(const Step *step, const PwInstruction *instruction
 static void record(PwRecord *where, const Step *step, const PwInstruction *instruction,
                    int64_t begin, int64_t end)
 {
-    bool is_message = instruction->kind == PW_SEND || instruction->kind == PW_RECEIVE;
-    const PwOperand *operand =
-        pw_rank_operands(step->program, step->rank) + instruction->operand;
+    bool             is_message = instruction->kind == PW_SEND || instruction->kind == PW_RECEIVE;
+    const PwOperand *operand = pw_rank_operands(step->program, step->rank) + instruction->operand;
     where->events[where->nevents++] =
         (PwEvent){begin, end, *instruction, is_message ? operand->bytes : 0};
 }

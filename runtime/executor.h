@@ -1,5 +1,5 @@
-/* executor: a step of one rank. A straight walk over the instructions of a program that was checked;
- * nothing is allocated, nothing is decided. */
+/* executor: a step of one rank. A straight walk over the instructions of a program that was
+ * checked; nothing is allocated, nothing is decided. */
 #ifndef PW_EXECUTOR_H
 #define PW_EXECUTOR_H
 
@@ -18,9 +18,9 @@ typedef struct PwWorker { /* a rank                                             
     const PwJob *job;
     PwArena      arena;
     PwTransport *transport;
-    PwTokens    *tokens;    /* may be NULL where no program loads                              */
-    PwRecord    *record;    /* of the step that runs, or NULL                                  */
-    PwWatermark *watermark; /* NULL: not asked for                                             */
+    PwTokens    *tokens;     /* may be NULL where no program loads                              */
+    PwRecord    *record;     /* of the step that runs, or NULL                                  */
+    PwWatermark *watermark;  /* NULL: not asked for                                             */
     int64_t      text_bytes; /* targets that count and are bytes of text, since it was set to 0 */
     /* What the watchdog looks at: program of the step that runs (NULL: none), instruction. */
     _Alignas(64) const PwProgram *_Atomic program;

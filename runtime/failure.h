@@ -1,6 +1,7 @@
-/* failure: how the runtime says that something is wrong. The user's input (exit status 2): pw_input.
- * A failure of the run, such as a full disk (exit status 1): pw_fail. Both return false, so that
- * reporting and leaving are one statement. Inside a step nobody can go back: pw_die ends all ranks. */
+/* failure: how the runtime says that something is wrong. The user's input (exit status 2):
+ * pw_input. A failure of the run, such as a full disk (exit status 1): pw_fail. Both return false,
+ * so that reporting and leaving are one statement. Inside a step nobody can go back: pw_die ends
+ * all ranks. */
 #ifndef PW_FAILURE_H
 #define PW_FAILURE_H
 

@@ -50,8 +50,8 @@ static bool print_tokens(const PwTeam *team, const PwProgram *program, PwError *
         const PwRank *rank = pw_program_rank(program, number);
         if (rank->next < 0)
             continue;
-        const int32_t *next = (const int32_t *)(const void *)(team->workers[number].arena.at +
-                                                              rank->next);
+        const int32_t *next =
+            (const int32_t *)(const void *)(team->workers[number].arena.at + rank->next);
         for (int64_t i = 0; i < rank->nnext; i++)
             printf("%s%d", i ? " " : "", next[i]);
         printf("\n");
@@ -64,13 +64,12 @@ bool pw_generate(const PwJob *job, const PwOptions *options, PwError *error)
 {
     PwRun         run;
     char         *bytes   = NULL;
-    PwStepNumbers numbers = {.seed           = (uint64_t)options->seed,
-                             .temperature    = options->temperature,
-                             .inverse_weight = 1};
+    PwStepNumbers numbers = {
+        .seed = (uint64_t)options->seed, .temperature = options->temperature, .inverse_weight = 1};
     bool good = pw_run_open(&run, job, options, true, error) &&
                 read_prompt(&run.tokens, options->prompt, error);
     const PwProgram *program = good ? read_program(options->program, job, &bytes, error) : NULL;
-    good = program && pw_team_step(&run.team, program, &numbers, NULL, error) &&
+    good                     = program && pw_team_step(&run.team, program, &numbers, NULL, error) &&
            print_tokens(&run.team, program, error);
     free(bytes);
     free((void *)(uintptr_t)run.tokens.typed_prompt);

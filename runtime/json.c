@@ -13,12 +13,12 @@
 enum { DEPTH_MAX = 64 };
 
 typedef struct Reader {
-    const char   *start, *at, *end, *name;
-    PwJson       *node;    /* the next one                                                     */
-    const char  **sorted;  /* [nodes]: scratch                                                 */
-    char         *strings; /* where the next decoded string goes                               */
-    PwError      *error;
-    int           depth;
+    const char  *start, *at, *end, *name;
+    PwJson      *node;    /* the next one                                                     */
+    const char **sorted;  /* [nodes]: scratch                                                 */
+    char        *strings; /* where the next decoded string goes                               */
+    PwError     *error;
+    int          depth;
 } Reader;
 
 static bool read_value(Reader *reader, PwJson *value);
@@ -52,9 +52,7 @@ static bool take(Reader *reader, char c)
 static int utf8_length(const unsigned char *c, size_t left)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    int                   n = c[0] < 0x80 ? 1 : c[0] >> 5 == 6 ? 2 : c[0] >> 4 == 14 ? 3
-                                                               : c[0] >> 3 == 30   ? 4
-                                                                                   : 0;
+    int n = c[0] < 0x80 ? 1 : c[0] >> 5 == 6 ? 2 : c[0] >> 4 == 14 ? 3 : c[0] >> 3 == 30 ? 4 : 0;
     if (n <= 1 || (size_t)n > left)
         return n == 1;
     uint32_t code = c[0] & (0x7f >> n);
@@ -70,7 +68,7 @@ static bool read_hexadecimal(Reader *reader, uint32_t *code)
 {
     *code = 0;
     for (int i = 0; i < 4; i++, reader->at++) {
-        char c = reader->at < reader->end ? *reader->at : 0;
+        char c     = reader->at < reader->end ? *reader->at : 0;
         int  digit = c >= '0' && c <= '9'   ? c - '0'
                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
@@ -281,8 +279,15 @@ PwJson *pw_json_read(const char *text, size_t length, const char *name, PwError 
         pw_fail(error, "%s: no memory to read it", name);
         return NULL;
     }
-    Reader reader = {text, text, text + length, name, root + 1, (const char **)(root + nodes),
-                     (char *)(root + nodes) + nodes * sizeof(char *), error, 0};
+    Reader reader = {text,
+                     text,
+                     text + length,
+                     name,
+                     root + 1,
+                     (const char **)(root + nodes),
+                     (char *)(root + nodes) + nodes * sizeof(char *),
+                     error,
+                     0};
     bool   good   = read_value(&reader, root);
     skip_space(&reader);
     if (good && reader.at != reader.end)

@@ -10,17 +10,22 @@
 #include "runtime/failure.h"
 
 typedef enum PwJsonKind {
-    PW_JSON_NULL, PW_JSON_FALSE, PW_JSON_TRUE, PW_JSON_NUMBER, PW_JSON_STRING, PW_JSON_ARRAY,
+    PW_JSON_NULL,
+    PW_JSON_FALSE,
+    PW_JSON_TRUE,
+    PW_JSON_NUMBER,
+    PW_JSON_STRING,
+    PW_JSON_ARRAY,
     PW_JSON_OBJECT,
 } PwJsonKind;
 
 typedef struct PwJson PwJson;
 struct PwJson {
     PwJsonKind  kind;
-    int         count;      /* members, items                                                  */
-    const char *key;        /* of a member, ended by 0                                         */
-    const char *text;       /* of a string, decoded, ended by 0                                */
-    size_t      length;     /* of that text: a string may hold \u0000                          */
+    int         count;  /* members, items                                                  */
+    const char *key;    /* of a member, ended by 0                                         */
+    const char *text;   /* of a string, decoded, ended by 0                                */
+    size_t      length; /* of that text: a string may hold \u0000                          */
     double      number;
     int64_t     integer;    /* where is_integer: the number, exactly                           */
     bool        is_integer; /* written without fraction or exponent, and fits                  */
@@ -32,7 +37,7 @@ PwJson *pw_json_read(const char *text, size_t length, const char *name, PwError 
 
 /* NULL where there is none, or `object` is NULL or something else. */
 const PwJson *pw_json_member(const PwJson *object, const char *key);
-const char   *pw_json_text(const PwJson *object, const char *key);    /* of a string member */
+const char   *pw_json_text(const PwJson *object, const char *key); /* of a string member */
 bool          pw_json_integer(const PwJson *object, const char *key, int64_t *value);
 
 typedef struct PwJsonText {

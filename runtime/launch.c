@@ -75,11 +75,11 @@ bool pw_team_open(PwTeam *team, const PwJob *job, PwTokens *tokens, PwError *err
 {
     cpu_set_t cores;
     CPU_ZERO(&cores);
-    *team         = (PwTeam){.job = job, .nranks = job->nranks};
-    team->ncores  = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-    size_t bytes  = (size_t)job->nranks * sizeof(PwWorker);
-    team->workers = aligned_alloc(64, bytes);
-    team->threads = calloc((size_t)job->nranks, sizeof(pthread_t));
+    *team           = (PwTeam){.job = job, .nranks = job->nranks};
+    team->ncores    = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    size_t bytes    = (size_t)job->nranks * sizeof(PwWorker);
+    team->workers   = aligned_alloc(64, bytes);
+    team->threads   = calloc((size_t)job->nranks, sizeof(pthread_t));
     team->transport = pw_threads_open(job->nranks, job->nranks <= team->ncores);
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->start, NULL);
@@ -159,8 +159,8 @@ bool pw_team_step(PwTeam *team, const PwProgram *program, const PwStepNumbers *n
     return true;
 }
 
-/* Rows are added within their sequence first, then the sequences in order: the sum does not depend on
- * how they were cut. */
+/* Rows are added within their sequence first, then the sequences in order: the sum does not depend
+ * on how they were cut. */
 static double sum_losses(const PwProgram *program, const double *rows)
 {
     const int32_t *sequence =

@@ -33,8 +33,8 @@ void pw_team_close(PwTeam *team);
 bool pw_team_step(PwTeam *team, const PwProgram *program, const PwStepNumbers *numbers,
                   PwRecord *records, PwError *error);
 
-/* Sums after a step: of the sequences' losses in order; the clip's factor and norm, where the program
- * has one (else 1 and 0); losses are looked for on the first rank that has them. */
+/* Sums after a step: of the sequences' losses in order; the clip's factor and norm, where the
+ * program has one (else 1 and 0); losses are looked for on the first rank that has them. */
 typedef struct PwOutcome {
     double loss_sum, factor, norm;
     bool   clipped; /* the program has a clip                                                  */

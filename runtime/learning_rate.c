@@ -1,7 +1,7 @@
 /* learning_rate: steps count from 0. Warm-up rises to the full rate at its last step. Cosine
- * (Loshchilov and Hutter 2017, arXiv 1608.03983) falls from there to the final rate at step `steps`;
- * WSD (Hu et al. 2024, arXiv 2404.06395) stays, and falls in a straight line over the last `decay`
- * steps. After `steps` the final rate stays. */
+ * (Loshchilov and Hutter 2017, arXiv 1608.03983) falls from there to the final rate at step
+ * `steps`; WSD (Hu et al. 2024, arXiv 2404.06395) stays, and falls in a straight line over the last
+ * `decay` steps. After `steps` the final rate stays. */
 #include "runtime/learning_rate.h"
 
 static double fall(double from, double to, double share)

@@ -1,11 +1,9 @@
-/* measuring: seconds of codelets, messages and a probe product, for the cost table. All ranks do the
- * same at the same time, as they will in a step; the slowest counts.
- *   reads   [{"codelet": "core_forward_all", "tokens": 512, "segments": [[512, 1024]],
- *             "operands": [bytes, .. ; 0: found through the segments], "count": elements,
- *             "repeat": times}]
- *   prints  {"points": [{"minimum": seconds, "median": seconds}, ..], "latency": seconds,
- *            "seconds_per_byte": seconds, "probe": seconds}
- * Everything is zero in the arena: no kernel's time depends on its numbers. */
+/* measuring: seconds of codelets, messages and a probe product, for the cost table. All ranks do
+ * the same at the same time, as they will in a step; the slowest counts. reads   [{"codelet":
+ * "core_forward_all", "tokens": 512, "segments": [[512, 1024]], "operands": [bytes, .. ; 0: found
+ * through the segments], "count": elements, "repeat": times}] prints  {"points": [{"minimum":
+ * seconds, "median": seconds}, ..], "latency": seconds, "seconds_per_byte": seconds, "probe":
+ * seconds} Everything is zero in the arena: no kernel's time depends on its numbers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +11,10 @@
 #include "runtime/disk.h"
 #include "runtime/json.h"
 #include "runtime/run.h"
+
+#if defined __AVX512F__ || (defined __AVX2__ && defined __FMA__)
+#include <immintrin.h>
+#endif
 
 enum {
     POINTS_LIMIT_MIB = 64,
@@ -28,28 +30,30 @@ enum {
 
 /* --- the peak --- */
 
-typedef real Vector __attribute__((vector_size(32)));
-
-static Vector fused(Vector a, Vector b, Vector c)
-{
-    for (size_t i = 0; i < sizeof a / sizeof(real); i++)
-        c[i] = pw_fma(a[i], b[i], c[i]);
-    return c;
-}
+#if defined    __AVX512F__
+typedef __m512 Vector;
+#define FUSED _mm512_fmadd_ps
+#elif defined __AVX2__ && defined __FMA__
+typedef __m256 Vector;
+#define FUSED _mm256_fmadd_ps
+#else
+typedef float Vector __attribute__((vector_size(16)));
+#define FUSED(a, b, c) ((a) * (b) + (c))
+#endif
 
 /* Multiply-adds, counted twice each. */
-static double probe(volatile real *sink)
+static double probe(volatile float *sink)
 {
     Vector sum[CHAINS] = {0}, a = {0}, b = {0};
-    a = a + *sink + (real)0.5;
-    b = b + *sink + (real)0.25;
+    a = a + (*sink + 0.5f);
+    b = b + (*sink + 0.25f);
     for (int round = 0; round < PROBE_ROUNDS; round++)
         for (int chain = 0; chain < CHAINS; chain++)
-            sum[chain] = fused(a, b, sum[chain]);
+            sum[chain] = FUSED(a, b, sum[chain]);
     for (int chain = 1; chain < CHAINS; chain++)
         sum[0] = sum[0] + sum[chain];
-    *sink = sum[0][0] - sum[0][0];
-    return 2.0 * PROBE_ROUNDS * CHAINS * (sizeof(Vector) / sizeof(real));
+    *sink = 0 * sum[0][0];
+    return 2.0 * PROBE_ROUNDS * CHAINS * (sizeof(Vector) / sizeof(float));
 }
 
 typedef struct Peak {
@@ -59,15 +63,15 @@ typedef struct Peak {
 
 static void measure_peak(PwWorker *worker, void *context)
 {
-    Peak         *peak = context;
-    volatile real sink = 0;
-    int64_t       begin = pw_now(), now = begin;
-    double        best  = 0;
+    Peak          *peak  = context;
+    volatile float sink  = 0;
+    int64_t        begin = pw_now(), now = begin;
+    double         best = 0;
     while ((double)(now - begin) / 1e9 < peak->seconds) {
         double done = probe(&sink), start = (double)now;
-        now          = pw_now();
-        double rate  = done / (((double)now - start) / 1e9);
-        best         = rate > best ? rate : best;
+        now         = pw_now();
+        double rate = done / (((double)now - start) / 1e9);
+        best        = rate > best ? rate : best;
     }
     peak->rates[worker->rank] = best;
 }
@@ -113,10 +117,12 @@ static bool read_segments(Point *point, PwSegment *segments, const PwJson *list,
             tokens->integer > job->context || context->integer > job->context)
             return false;
         int64_t bytes = aligned((tokens->integer + context->integer) * row_bytes);
-        segments[point->call.nsegments++] = (PwSegment){
-            .row = (int32_t)row, .tokens = (int32_t)tokens->integer,
-            .context = (int32_t)context->integer, .flags = PW_SEGMENT_DKV_FIRST,
-            .kv = point->bytes, .dkv = point->bytes + bytes};
+        segments[point->call.nsegments++] = (PwSegment){.row     = (int32_t)row,
+                                                        .tokens  = (int32_t)tokens->integer,
+                                                        .context = (int32_t)context->integer,
+                                                        .flags   = PW_SEGMENT_DKV_FIRST,
+                                                        .kv      = point->bytes,
+                                                        .dkv     = point->bytes + bytes};
         point->bytes += 2 * bytes;
         row += tokens->integer;
     }
@@ -152,10 +158,13 @@ static bool read_point(Point *point, PwSegment *segments, const PwJson *entry, c
 {
     const char *name   = pw_json_text(entry, "codelet");
     int64_t     repeat = REPEAT;
-    *point = (Point){.run  = find_codelet(job, name),
-                     .call = {.segments = segments, .flags = PW_CALL_FIRST,
-                              .heads = (int32_t)job->heads, .kv_heads = (int32_t)job->kv_heads,
-                              .vocabulary = job->vocabulary, .step = numbers}};
+    *point             = (Point){.run  = find_codelet(job, name),
+                                 .call = {.segments   = segments,
+                                          .flags      = PW_CALL_FIRST,
+                                          .heads      = (int32_t)job->heads,
+                                          .kv_heads   = (int32_t)job->kv_heads,
+                                          .vocabulary = job->vocabulary,
+                                          .step       = numbers}};
     if (!point->run)
         return pw_input(error, "points: there is no codelet \"%s\"", name ? name : "");
     pw_json_integer(entry, "count", &point->call.count);
@@ -164,8 +173,10 @@ static bool read_point(Point *point, PwSegment *segments, const PwJson *entry, c
     if (!pw_json_integer(entry, "tokens", &point->call.tokens) ||
         !read_operands(point, pw_json_member(entry, "operands")) ||
         !read_segments(point, segments, pw_json_member(entry, "segments"), job))
-        return pw_input(error, "points: %s: tokens, operands and segments expected, the segments' "
-                        "tokens within tokens and the context", name);
+        return pw_input(error,
+                        "points: %s: tokens, operands and segments expected, the segments' "
+                        "tokens within tokens and the context",
+                        name);
     for (int rank = 0; rank < job->nranks; rank++)
         if (point->bytes > job->capacity[rank])
             return pw_input(error, "points: %s: %lld bytes do not fit into the capacity of rank %d",
@@ -217,14 +228,18 @@ static bool time_point(PwTeam *team, Point *point, double *minimum, double *medi
 
 static bool measure_points(PwTeam *team, const PwJson *root, PwJsonText *out, PwError *error)
 {
-    PwStepNumbers numbers = {.inverse_weight = 1, .correction1 = 1, .correction2 = 1,
-                             .epsilon = 1e-8, .learning_rate = 1e-3, .temperature = 1};
+    PwStepNumbers numbers  = {.inverse_weight = 1,
+                              .correction1    = 1,
+                              .correction2    = 1,
+                              .epsilon        = 1e-8,
+                              .learning_rate  = 1e-3,
+                              .temperature    = 1};
     PwSegment    *segments = malloc(MAX_SEGMENTS * sizeof *segments);
     bool          good     = segments || pw_fail(error, "no memory to measure");
     pw_json_add(out, "{\"points\": [");
     for (const PwJson *entry = root->first; entry && good; entry = entry->next) {
         Point  point;
-        double minimum, median;
+        double minimum = 0, median = 0;
         good = read_point(&point, segments, entry, team->job, &numbers, error) &&
                time_point(team, &point, &minimum, &median, error);
         if (good)
@@ -267,25 +282,25 @@ static void play(PwWorker *worker, void *context)
         game->seconds = (double)(pw_now() - begin) / 1e9 / MESSAGES;
 }
 
+enum { RANKS_MAX = 64 };
+
 typedef struct PingPongProgram {
     PwProgram     program;
-    PwRank        ranks[2];
+    PwRank        ranks[RANKS_MAX]; /* those beyond the second do nothing */
     PwInstruction instructions[2][MESSAGES];
 } PingPongProgram;
 
 static void make_ping_pong(PingPongProgram *made, int nranks)
 {
-    *made = (PingPongProgram){.program = {.nranks = nranks,
-                                          .ranks  = offsetof(PingPongProgram, ranks)}};
+    *made =
+        (PingPongProgram){.program = {.nranks = nranks, .ranks = offsetof(PingPongProgram, ranks)}};
     for (int rank = 0; rank < 2; rank++) {
         made->ranks[rank].ninstructions = MESSAGES;
         made->ranks[rank].instructions =
             offsetof(PingPongProgram, instructions) + (size_t)rank * sizeof *made->instructions;
         for (int i = 0; i < MESSAGES; i++)
-            made->instructions[rank][i] =
-                (PwInstruction){.kind    = i % 2 == rank ? PW_SEND : PW_RECEIVE,
-                                .peer    = 1 - rank,
-                                .message = i};
+            made->instructions[rank][i] = (PwInstruction){
+                .kind = i % 2 == rank ? PW_SEND : PW_RECEIVE, .peer = 1 - rank, .message = i};
     }
 }
 
@@ -295,7 +310,7 @@ static bool measure_messages(PwTeam *team, PwJsonText *out, PwError *error)
     double                 seconds[2] = {0, 0};
     int64_t                sizes[2]   = {SMALL_BYTES, LARGE_BYTES};
     make_ping_pong(&made, team->nranks);
-    for (int i = 0; team->nranks == 2 && i < 2; i++) {
+    for (int i = 0; team->nranks >= 2 && team->nranks <= RANKS_MAX && i < 2; i++) {
         PingPong game = {team->transport, sizes[i], 0};
         if (sizes[i] > team->job->capacity[0] || sizes[i] > team->job->capacity[1])
             return pw_input(error, "the arenas are too small to measure messages of %lld bytes",

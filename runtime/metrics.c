@@ -169,12 +169,12 @@ static void print_rate(double tokens_per_second)
 void pw_metrics_progress(PwMetrics *metrics, const PwJob *job, const PwStepMetrics *step,
                          int64_t steps)
 {
-    int64_t now  = pw_now();
-    double  rate = (double)step->tokens / step->seconds;
+    int64_t now              = pw_now();
+    double  rate             = (double)step->tokens / step->seconds;
     metrics->average_seconds = metrics->average_seconds > 0
                                    ? 0.9 * metrics->average_seconds + 0.1 * step->seconds
                                    : step->seconds;
-    bool due = metrics->printed == 0 || step->step + 1 == steps ||
+    bool due                 = metrics->printed == 0 || step->step + 1 == steps ||
                now - metrics->printed >= PROGRESS_SECONDS * INT64_C(1000000000);
     if (!metrics->terminal && !due)
         return;

@@ -1,5 +1,5 @@
-/* metrics: RUN/metrics.jsonl, an object a step; RUN/log.txt, what a person should know later; and the
- * progress line. */
+/* metrics: RUN/metrics.jsonl, an object a step; RUN/log.txt, what a person should know later; and
+ * the progress line. */
 #ifndef PW_METRICS_H
 #define PW_METRICS_H
 

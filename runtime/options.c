@@ -11,10 +11,12 @@
 static const char help[] =
     "train: the trainer of one job\n"
     "\n"
-    "  train --data PREFIX --out RUN/ [--steps N]   trains up to step N in all; goes on where RUN/ stopped\n"
+    "  train --data PREFIX --out RUN/ [--steps N]   trains up to step N in all; goes on where RUN/ "
+    "stopped\n"
     "  train --evaluate --data PREFIX --out RUN/    loss on held-out documents\n"
     "  train --generate PROGRAM.pw --prompt-file F --out RUN/   tokens in, tokens out, as numbers\n"
-    "  train --export FOLDER --out RUN/             the newest saved weights as a Hugging Face folder\n"
+    "  train --export FOLDER --out RUN/             the newest saved weights as a Hugging Face "
+    "folder\n"
     "  train --measure POINTS.json                  seconds of codelets and messages, as JSON\n"
     "\n"
     "  --programs FILE        ring of programs (programs.pw beside the executable)\n"
@@ -120,7 +122,8 @@ static bool check(const PwOptions *options, PwError *error)
 {
     bool trains = options->mode == PW_MODE_TRAIN || options->mode == PW_MODE_EVALUATE;
     if (trains && !options->data)
-        return pw_input(error, "--data PREFIX is missing: the token set, PREFIX.idx and PREFIX.bin");
+        return pw_input(error,
+                        "--data PREFIX is missing: the token set, PREFIX.idx and PREFIX.bin");
     if (options->mode != PW_MODE_MEASURE && options->mode != PW_MODE_HELP && !options->out)
         return pw_input(error, "--out RUN/ is missing: the folder of the run");
     if (options->mode == PW_MODE_GENERATE && !options->prompt)
@@ -132,7 +135,7 @@ static void find_home(PwOptions *options)
 {
     ssize_t length = readlink("/proc/self/exe", options->home, sizeof options->home - 1);
     options->home[length > 0 ? length : 0] = 0;
-    char *folder = dirname(options->home);
+    char *folder                           = dirname(options->home);
     memmove(options->home, folder, strlen(folder) + 1);
 }
 

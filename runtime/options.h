@@ -7,7 +7,11 @@
 #include "runtime/failure.h"
 
 typedef enum PwMode {
-    PW_MODE_TRAIN, PW_MODE_EVALUATE, PW_MODE_GENERATE, PW_MODE_MEASURE, PW_MODE_EXPORT,
+    PW_MODE_TRAIN,
+    PW_MODE_EVALUATE,
+    PW_MODE_GENERATE,
+    PW_MODE_MEASURE,
+    PW_MODE_EXPORT,
     PW_MODE_HELP,
 } PwMode;
 
@@ -15,14 +19,14 @@ typedef struct PwOptions {
     PwMode      mode;
     char        home[PW_PATH_MAX]; /* folder of the executable: programs.pw, first_weights/     */
     const char *data, *out;
-    const char *programs, *evaluation; /* NULL: those beside the executable                     */
-    const char *program, *prompt;      /* generate                                              */
-    const char *points;                /* measure                                               */
-    const char *folder;                /* export                                                */
-    int64_t     steps;                 /* in all; -1: as many as the job says                   */
-    int64_t     seed;                  /* generate                                              */
-    double      temperature;           /* generate; 0: the likeliest token                      */
-    double      watchdog;              /* seconds; 0: from what was predicted                   */
+    const char *programs, *evaluation;   /* NULL: those beside the executable                     */
+    const char *program, *prompt;        /* generate                                              */
+    const char *points;                  /* measure                                               */
+    const char *folder;                  /* export                                                */
+    int64_t     steps;                   /* in all; -1: as many as the job says                   */
+    int64_t     seed;                    /* generate                                              */
+    double      temperature;             /* generate; 0: the likeliest token                      */
+    double      watchdog;                /* seconds; 0: from what was predicted                   */
     int64_t     trace_first, trace_last; /* -1: the last few steps                              */
     bool        json, watermark, accept_toolchain;
 } PwOptions;

@@ -1,6 +1,6 @@
-/* recorder: events in arrays, a place for each of the last steps, used in turn. The trace is Chrome's
- * JSON: a process for each rank, its computation and its waiting on tracks of their own (slices of
- * one track must nest), an arrow for each message. */
+/* recorder: events in arrays, a place for each of the last steps, used in turn. The trace is
+ * Chrome's JSON: a process for each rank, its computation and its waiting on tracks of their own
+ * (slices of one track must nest), an arrow for each message. */
 #include "runtime/recorder.h"
 
 #include <stdio.h>
@@ -88,15 +88,15 @@ static void add_slice(PwJsonText *text, const PwEvent *event, const PwJob *job, 
     char                 what[200];
     pw_describe(instruction, job, what, sizeof what);
     pw_json_add(text, ",\n{\"ph\":\"X\",\"name\":");
-    pw_json_add_string(text, instruction->kind == PW_CALL
-                                 ? job->codelets[instruction->codelet].name
-                                 : pw_instruction_name(instruction->kind));
-    pw_json_add(text, ",\"cat\":\"step\",\"pid\":%d,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,\"args\":{"
+    pw_json_add_string(text, instruction->kind == PW_CALL ? job->codelets[instruction->codelet].name
+                                                          : pw_instruction_name(instruction->kind));
+    pw_json_add(text,
+                ",\"cat\":\"step\",\"pid\":%d,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,\"args\":{"
                 "\"step\":%lld,\"layer\":%d,\"chunk\":%d,\"tokens\":%d,\"predicted_us\":%.3f,"
-                "\"what\":", rank, track_of(instruction->kind),
-                (double)(event->begin - origin) / 1e3, (double)(event->end - event->begin) / 1e3,
-                (long long)step, instruction->layer, instruction->chunk, instruction->tokens,
-                instruction->predicted * 1e6);
+                "\"what\":",
+                rank, track_of(instruction->kind), (double)(event->begin - origin) / 1e3,
+                (double)(event->end - event->begin) / 1e3, (long long)step, instruction->layer,
+                instruction->chunk, instruction->tokens, instruction->predicted * 1e6);
     pw_json_add_string(text, what);
     pw_json_add(text, "}}");
 }
@@ -119,9 +119,10 @@ static void add_flow(PwJsonText *text, const PwEvent *event, int rank, int64_t s
                      int64_t origin)
 {
     bool start = event->instruction.kind == PW_SEND;
-    pw_json_add(text, ",\n{\"ph\":\"%s\",\"name\":\"message\",\"cat\":\"message\",\"id\":"
-                "\"%lld.%d.%d.%lld\",\"pid\":%d,\"tid\":%d,\"ts\":%.3f%s}", start ? "s" : "f",
-                (long long)step, start ? rank : event->instruction.peer,
+    pw_json_add(text,
+                ",\n{\"ph\":\"%s\",\"name\":\"message\",\"cat\":\"message\",\"id\":"
+                "\"%lld.%d.%d.%lld\",\"pid\":%d,\"tid\":%d,\"ts\":%.3f%s}",
+                start ? "s" : "f", (long long)step, start ? rank : event->instruction.peer,
                 start ? event->instruction.peer : rank, (long long)number, rank, TRACK_MESSAGES,
                 (double)((start ? event->begin : event->end) - origin) / 1e3,
                 start ? "" : ",\"bp\":\"e\"");
@@ -165,11 +166,15 @@ static void add_names(PwJsonText *text, int nranks)
 {
     static const char *const tracks[] = {"compute", "messages", "operations"};
     for (int rank = 0; rank < nranks; rank++) {
-        pw_json_add(text, "%s{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%d,\"args\":"
-                    "{\"name\":\"rank %d\"}}", rank ? ",\n" : "", rank, rank);
+        pw_json_add(text,
+                    "%s{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%d,\"args\":"
+                    "{\"name\":\"rank %d\"}}",
+                    rank ? ",\n" : "", rank, rank);
         for (int track = 0; track < 3; track++)
-            pw_json_add(text, ",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":%d,\"tid\":%d,"
-                        "\"args\":{\"name\":\"%s\"}}", rank, track, tracks[track]);
+            pw_json_add(text,
+                        ",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":%d,\"tid\":%d,"
+                        "\"args\":{\"name\":\"%s\"}}",
+                        rank, track, tracks[track]);
     }
 }
 

@@ -6,7 +6,7 @@
 #include "runtime/stored_program.h"
 
 typedef struct PwEvent {
-    int64_t       begin, end; /* nanoseconds of the monotonic clock                            */
+    int64_t       begin, end;  /* nanoseconds of the monotonic clock                            */
     PwInstruction instruction; /* a copy: the ring may give the program's place to a later one  */
     int64_t       bytes;       /* of a message                                                 */
 } PwEvent;
@@ -17,10 +17,10 @@ typedef struct PwRecord { /* one rank's share of one step                       
 } PwRecord;
 
 typedef struct PwRecorder {
-    int        nranks, keep; /* the last so many steps                                         */
-    int64_t    first, last;  /* only steps [first, last]                                       */
-    int64_t   *steps;        /* [keep] which step a place holds; -1: none                      */
-    PwRecord  *records;      /* [keep][nranks]                                                 */
+    int       nranks, keep; /* the last so many steps                                         */
+    int64_t   first, last;  /* only steps [first, last]                                       */
+    int64_t  *steps;        /* [keep] which step a place holds; -1: none                      */
+    PwRecord *records;      /* [keep][nranks]                                                 */
 } PwRecorder;
 
 bool pw_recorder_open(PwRecorder *recorder, int nranks, int keep, int64_t first, int64_t last,

@@ -33,18 +33,18 @@ static bool check_header(const PwPrograms *programs, PwError *error)
 bool pw_ring_open(PwPrograms *programs, const char *path, PwError *error)
 {
     struct stat status;
-    *programs      = (PwPrograms){0};
-    int descriptor = open(path, O_RDWR | O_CLOEXEC);
-    bool writable  = descriptor >= 0;
+    *programs       = (PwPrograms){0};
+    int  descriptor = open(path, O_RDWR | O_CLOEXEC);
+    bool writable   = descriptor >= 0;
     if (!writable) /* a finished ring may lie where nobody can write */
         descriptor = open(path, O_RDONLY | O_CLOEXEC);
     snprintf(programs->path, sizeof programs->path, "%s", path);
     if (descriptor < 0)
         return pw_input(error, "%s: %s", path, strerror(errno));
     bool  plain = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
-    void *map   = plain ? mmap(NULL, (size_t)status.st_size, PROT_READ | (writable ? PROT_WRITE : 0),
-                               writable ? MAP_SHARED : MAP_PRIVATE, descriptor, 0)
-                        : MAP_FAILED;
+    void *map = plain ? mmap(NULL, (size_t)status.st_size, PROT_READ | (writable ? PROT_WRITE : 0),
+                             writable ? MAP_SHARED : MAP_PRIVATE, descriptor, 0)
+                      : MAP_FAILED;
     close(descriptor);
     if (map == MAP_FAILED)
         return pw_input(error, "%s: %s", path, plain ? strerror(errno) : "not a ring of programs");

@@ -24,18 +24,22 @@ static bool check_data(const PwJob *job, const char *prefix, PwError *error)
     if (!pw_disk_hash(path, hash, &bytes, error))
         return false;
     return strcmp(hash, job->data_hash) == 0 ||
-           pw_input(error, "%s: another token set than the programs were made for (SHA-256 %.16s, "
-                    "expected %.16s)", path, hash, job->data_hash);
+           pw_input(error,
+                    "%s: another token set than the programs were made for (SHA-256 %.16s, "
+                    "expected %.16s)",
+                    path, hash, job->data_hash);
 }
 
-/* Another toolchain computes other bits; other code is a changed policy or cadence, and only noted. */
+/* Another toolchain computes other bits; other code is a changed policy or cadence, and only noted.
+ */
 static bool check_state(const PwRun *run, PwError *error)
 {
     if (strcmp(run->state.toolchain, pw_toolchain()) == 0 || run->options->accept_toolchain)
         return true;
-    return pw_input(error, "%s was written by a trainer of \"%s\"; this one is \"%s\" and would give "
-                    "other bits; --accept-toolchain goes on all the same", run->state.folder,
-                    run->state.toolchain, pw_toolchain());
+    return pw_input(error,
+                    "%s was written by a trainer of \"%s\"; this one is \"%s\" and would give "
+                    "other bits; --accept-toolchain goes on all the same",
+                    run->state.folder, run->state.toolchain, pw_toolchain());
 }
 
 static bool first_weights(PwRun *run, PwError *error)
@@ -57,7 +61,8 @@ static bool fill(PwRun *run, bool needs_state, PwError *error)
         return false;
     pw_tables_fill(&run->team);
     if (run->resumed)
-        return check_state(run, error) && pw_state_load(&run->team, &run->state, needs_state, error);
+        return check_state(run, error) &&
+               pw_state_load(&run->team, &run->state, needs_state, error);
     if (needs_state)
         return pw_input(error, "%s: there is no saved state; train first", out);
     return first_weights(run, error);
@@ -67,9 +72,9 @@ bool pw_run_open(PwRun *run, const PwJob *job, const PwOptions *options, bool ne
                  PwError *error)
 {
     *run = (PwRun){.job = job, .options = options};
-    if (options->data && (!pw_tokens_open(&run->tokens, options->data, job->vocabulary, error) ||
-                          (options->mode == PW_MODE_TRAIN &&
-                           !check_data(job, options->data, error))))
+    if (options->data &&
+        (!pw_tokens_open(&run->tokens, options->data, job->vocabulary, error) ||
+         (options->mode == PW_MODE_TRAIN && !check_data(job, options->data, error))))
         return false;
     run->tokens.vocabulary = job->vocabulary;
     return pw_team_open(&run->team, job, &run->tokens, error) && fill(run, needs_state, error);
@@ -111,7 +116,7 @@ bool pw_evaluate_programs(PwTeam *team, const char *path, PwEvaluation *result, 
         const PwProgram *program =
             answer == PW_RING_READY ? pw_ring_program(&programs, step, team->job, error) : NULL;
         PwStepNumbers numbers = {.inverse_weight = 1};
-        good = program && pw_team_step(team, program, &numbers, NULL, error);
+        good                  = program && pw_team_step(team, program, &numbers, NULL, error);
         if (good) {
             sum += pw_team_outcome(team, program).loss_sum;
             result->weight += program->weight;
@@ -133,8 +138,8 @@ static void print_evaluation(const PwEvaluation *result, bool json, int64_t step
     double bits = result->loss / M_LN2;
     if (json) {
         printf("{\"step\": %lld, \"targets\": %.0f, \"loss\": %.17g, \"perplexity\": %.17g, "
-               "\"bits_per_token\": %.17g", (long long)step, result->weight, result->loss,
-               exp(result->loss), bits);
+               "\"bits_per_token\": %.17g",
+               (long long)step, result->weight, result->loss, exp(result->loss), bits);
         if (result->bits_per_byte > 0)
             printf(", \"bits_per_byte\": %.17g", result->bits_per_byte);
         printf("}\n");

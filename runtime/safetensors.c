@@ -21,11 +21,11 @@ static const struct {
     const char *name;
     int         bits;
 } dtypes[] = {
-    {"BOOL", 8},        {"U8", 8},           {"I8", 8},      {"F8_E4M3", 8}, {"F8_E5M2", 8},
-    {"F8_E8M0", 8},     {"F8_E4M3FNUZ", 8},  {"F8_E5M2FNUZ", 8}, {"I16", 16}, {"U16", 16},
-    {"F16", 16},        {"BF16", 16},        {"I32", 32},    {"U32", 32},    {"F32", 32},
-    {"I64", 64},        {"U64", 64},         {"F64", 64},    {"C64", 64},    {"F4", 4},
-    {"F6_E2M3", 6},     {"F6_E3M2", 6},
+    {"BOOL", 8},    {"U8", 8},          {"I8", 8},          {"F8_E4M3", 8}, {"F8_E5M2", 8},
+    {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},    {"U16", 16},
+    {"F16", 16},    {"BF16", 16},       {"I32", 32},        {"U32", 32},    {"F32", 32},
+    {"I64", 64},    {"U64", 64},        {"F64", 64},        {"C64", 64},    {"F4", 4},
+    {"F6_E2M3", 6}, {"F6_E3M2", 6},
 };
 
 static int dtype_bits(const char *name)
@@ -67,14 +67,16 @@ static bool read_tensor(PwStoredTensor *tensor, const PwJson *entry, const char 
                         PwError *error)
 {
     int64_t bits;
-    *tensor       = (PwStoredTensor){.name = entry->key, .dtype = pw_json_text(entry, "dtype")};
-    int known     = tensor->dtype ? dtype_bits(tensor->dtype) : 0;
+    *tensor   = (PwStoredTensor){.name = entry->key, .dtype = pw_json_text(entry, "dtype")};
+    int known = tensor->dtype ? dtype_bits(tensor->dtype) : 0;
     if (entry->kind != PW_JSON_OBJECT || entry->count != 3 || known == 0)
         return pw_input(error, "%s: tensor \"%s\": expected a known dtype, shape, data_offsets",
                         path, entry->key);
     if (!read_shape(tensor, pw_json_member(entry, "shape")))
-        return pw_input(error, "%s: tensor \"%s\": shape: expected up to %d sizes whose product "
-                        "fits into 64 bits", path, entry->key, PW_SHAPE_MAX);
+        return pw_input(error,
+                        "%s: tensor \"%s\": shape: expected up to %d sizes whose product "
+                        "fits into 64 bits",
+                        path, entry->key, PW_SHAPE_MAX);
     if (!read_offsets(tensor, pw_json_member(entry, "data_offsets")))
         return pw_input(error, "%s: tensor \"%s\": data_offsets: expected [begin, end]", path,
                         entry->key);
@@ -112,11 +114,13 @@ static bool check_tiles(PwSafetensors *file, int64_t data_bytes, PwError *error)
 {
     int64_t at = 0;
     qsort(file->tensors, (size_t)file->ntensors, sizeof *file->tensors, by_offset);
-    for (PwStoredTensor *tensor = file->tensors; tensor < file->tensors + file->ntensors; tensor++) {
+    for (PwStoredTensor *tensor = file->tensors; tensor < file->tensors + file->ntensors;
+         tensor++) {
         if (tensor->begin != at)
-            return pw_input(error, "%s: tensor \"%s\" begins at byte %lld of the data; the one "
-                            "before it ends at %lld", file->path, tensor->name,
-                            (long long)tensor->begin, (long long)at);
+            return pw_input(error,
+                            "%s: tensor \"%s\" begins at byte %lld of the data; the one "
+                            "before it ends at %lld",
+                            file->path, tensor->name, (long long)tensor->begin, (long long)at);
         at = tensor->end;
     }
     if (at != data_bytes)
@@ -234,8 +238,8 @@ static void describe(PwJsonText *header, const PwOutgoingTensor *tensors, int nt
     int64_t at = 0;
     pw_json_add(header, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (const PwOutgoingTensor *tensor = tensors; tensor < tensors + ntensors; tensor++) {
-        int64_t bytes = tensor->rows * (tensor->columns ? tensor->columns : 1) *
-                        (int64_t)sizeof(real);
+        int64_t bytes =
+            tensor->rows * (tensor->columns ? tensor->columns : 1) * (int64_t)sizeof(real);
         pw_json_add(header, ",");
         pw_json_add_string(header, tensor->name);
         pw_json_add(header, ":{\"dtype\":\"%s\",\"shape\":[%lld", sizeof(real) == 4 ? "F32" : "F64",
@@ -261,7 +265,8 @@ static bool write_all(PwDiskFile *file, const PwJsonText *header, const PwOutgoi
     for (const PwOutgoingTensor *tensor = tensors; tensor < tensors + ntensors; tensor++)
         if (!pw_disk_write(file, tensor->data,
                            tensor->rows * (tensor->columns ? tensor->columns : 1) *
-                               (int64_t)sizeof(real), error))
+                               (int64_t)sizeof(real),
+                           error))
             return false;
     return true;
 }

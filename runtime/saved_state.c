@@ -67,9 +67,9 @@ static bool write_files(const PwTeam *team, const char *folder, WrittenFile writ
         char path[PW_PATH_MAX];
         for (int i = 0; i < job->ntensors; i++) {
             const PwTensor *tensor = &job->tensors[order[i]];
-            tensors[i] = (PwOutgoingTensor){tensor->name, tensor->rows,
+            tensors[i]             = (PwOutgoingTensor){tensor->name, tensor->rows,
                                             tensor->columns > 1 ? tensor->columns : 0,
-                                            values_of(team, tensor, file)};
+                                                        values_of(team, tensor, file)};
         }
         good = pw_disk_join(path, folder, file_names[file], error) &&
                pw_safetensors_write(path, tensors, job->ntensors, written[file].hash,
@@ -93,7 +93,8 @@ static bool write_manifest(const PwJob *job, const char *folder, const PwSavedSt
     PwJsonText text = {0};
     PwDiskFile file;
     char       path[PW_PATH_MAX], hash[65];
-    pw_json_add(&text, "{\n  \"format\": \"" FORMAT "\",\n  \"step\": %lld,\n  \"position\": %lld,\n",
+    pw_json_add(&text,
+                "{\n  \"format\": \"" FORMAT "\",\n  \"step\": %lld,\n  \"position\": %lld,\n",
                 (long long)state->step, (long long)state->position);
     add_member(&text, "job_hash", job->job_hash);
     add_member(&text, "code_hash", job->code_hash);
@@ -207,14 +208,12 @@ bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t po
     char         states[PW_PATH_MAX], beside[PW_PATH_MAX], name[80];
     *saved = (PwSavedState){.step = step, .position = position};
     snprintf(name, sizeof name, "step-%lld.tmp.%ld", (long long)step, (long)getpid());
-    bool good = pw_disk_join(states, run, "states", error) &&
-                pw_disk_make_folder(states, error) && remove_leftovers(states, error) &&
-                pw_disk_join(beside, states, name, error) && pw_disk_make_folder(beside, error) &&
-                write_files(team, beside, written, error) &&
-                write_manifest(job, beside, saved, written, error) &&
-                pw_disk_sync_folder(beside, error) &&
-                move_into_place(states, beside, step, saved, error) &&
-                remove_old(job, states, error);
+    bool good =
+        pw_disk_join(states, run, "states", error) && pw_disk_make_folder(states, error) &&
+        remove_leftovers(states, error) && pw_disk_join(beside, states, name, error) &&
+        pw_disk_make_folder(beside, error) && write_files(team, beside, written, error) &&
+        write_manifest(job, beside, saved, written, error) && pw_disk_sync_folder(beside, error) &&
+        move_into_place(states, beside, step, saved, error) && remove_old(job, states, error);
     if (!good)
         return false;
     snprintf(saved->hash, sizeof saved->hash, "%s", written[0].hash);
@@ -301,7 +300,8 @@ bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool 
             continue;
         }
         if (strcmp(job_hash, job->job_hash) != 0)
-            return pw_input(error, "%s was saved by another job: its model, data or seed differ "
+            return pw_input(error,
+                            "%s was saved by another job: its model, data or seed differ "
                             "(job hash %.16s, this trainer's is %.16s); choose another --out",
                             folder, job_hash, job->job_hash);
         *found = true;
@@ -320,9 +320,9 @@ static bool load_file(PwTeam *team, const char *folder, int file, PwError *error
         return false;
     bool good = true;
     for (int i = 0; i < team->job->ntensors && good; i++) {
-        const PwTensor       *tensor = &team->job->tensors[i];
-        const PwStoredTensor *found  = pw_safetensors_find(&stored, tensor->name);
-        int64_t elements = tensor->rows * (tensor->columns > 1 ? tensor->columns : 1);
+        const PwTensor       *tensor   = &team->job->tensors[i];
+        const PwStoredTensor *found    = pw_safetensors_find(&stored, tensor->name);
+        int64_t               elements = tensor->rows * (tensor->columns > 1 ? tensor->columns : 1);
         good = found && found->elements == elements && strcmp(found->dtype, dtype) == 0;
         if (good)
             memcpy(values_of(team, tensor, file), found->data, (size_t)elements * sizeof(real));

@@ -17,8 +17,8 @@ typedef struct PwSavedState {
 /* Compiler and kernel class: other ones give other bits. */
 const char *pw_toolchain(void);
 
-/* Saves beside, syncs, renames; only then removes older ones, all but the newest two and those whose
- * number among the saves is a multiple of save_keep. `run` is there already. */
+/* Saves beside, syncs, renames; only then removes older ones, all but the newest two and those
+ * whose number among the saves is a multiple of save_keep. `run` is there already. */
 bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
                    PwSavedState *saved, PwError *error);
 

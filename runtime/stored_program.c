@@ -36,22 +36,22 @@ static bool check_arrays(const Check *check)
 {
     const PwProgram *p = check->program;
     const PwRank    *r = check->rank;
-    bool             good =
-        array_fits(p, r->instructions, r->ninstructions, sizeof(PwInstruction), 8) &&
-        array_fits(p, r->operands, r->noperands, sizeof(PwOperand), 8) &&
-        array_fits(p, r->buffers, r->nbuffers, sizeof(PwBuffer), 8) &&
-        array_fits(p, r->segments, r->nsegments, sizeof(PwSegment), 8) &&
-        array_fits(p, r->sources, r->nsources, sizeof(PwSource), 8) &&
-        array_fits(p, r->text, r->text_bytes, 1, 1) && r->ninstructions <= INT32_MAX;
+    bool good = array_fits(p, r->instructions, r->ninstructions, sizeof(PwInstruction), 8) &&
+                array_fits(p, r->operands, r->noperands, sizeof(PwOperand), 8) &&
+                array_fits(p, r->buffers, r->nbuffers, sizeof(PwBuffer), 8) &&
+                array_fits(p, r->segments, r->nsegments, sizeof(PwSegment), 8) &&
+                array_fits(p, r->sources, r->nsources, sizeof(PwSource), 8) &&
+                array_fits(p, r->text, r->text_bytes, 1, 1) && r->ninstructions <= INT32_MAX;
     if (!good)
         return pw_input(check->error, "%s: rank %d: an array lies outside the program", check->name,
                         check->number);
     if (r->arena_bytes < r->static_bytes || r->arena_bytes > check->job->capacity[check->number] ||
         r->static_bytes != check->job->static_bytes[check->number])
-        return pw_input(check->error, "%s: rank %d: arena %lld, static part %lld; the job has "
-                        "capacity %lld, static part %lld", check->name, check->number,
-                        (long long)r->arena_bytes, (long long)r->static_bytes,
-                        (long long)check->job->capacity[check->number],
+        return pw_input(check->error,
+                        "%s: rank %d: arena %lld, static part %lld; the job has "
+                        "capacity %lld, static part %lld",
+                        check->name, check->number, (long long)r->arena_bytes,
+                        (long long)r->static_bytes, (long long)check->job->capacity[check->number],
                         (long long)check->job->static_bytes[check->number]);
     return true;
 }
@@ -68,7 +68,7 @@ static bool check_segments(const Check *check, const PwInstruction *instruction)
     int64_t row_bytes = 2 * check->job->kv_heads * check->job->head_dim * (int64_t)sizeof(real);
     for (uint32_t i = 0; i < instruction->nsegments; i++) {
         const PwSegment *segment = &segments[instruction->segment + i];
-        int64_t bytes = ((int64_t)segment->context + segment->tokens) * row_bytes;
+        int64_t          bytes   = ((int64_t)segment->context + segment->tokens) * row_bytes;
         if (segment->tokens <= 0 || segment->context < 0 || segment->row < 0 ||
             (int64_t)segment->row + segment->tokens > instruction->tokens ||
             (segment->kv >= 0 && !span_fits(check, segment->kv, bytes)) ||
@@ -80,9 +80,8 @@ static bool check_segments(const Check *check, const PwInstruction *instruction)
 
 static bool check_load(const Check *check, const PwInstruction *instruction)
 {
-    const PwOperand *operand =
-        pw_rank_operands(check->program, check->rank) + instruction->operand;
-    const PwSource *sources = pw_rank_sources(check->program, check->rank);
+    const PwOperand *operand = pw_rank_operands(check->program, check->rank) + instruction->operand;
+    const PwSource  *sources = pw_rank_sources(check->program, check->rank);
     if (instruction->noperands != 3)
         return false;
     for (int i = 0; i < 3; i++)
@@ -100,9 +99,8 @@ static bool check_load(const Check *check, const PwInstruction *instruction)
 /* `add` tells its element by its size: real, or double where the operands are losses or norms. */
 static bool check_add(const Check *check, const PwInstruction *instruction)
 {
-    const PwOperand *operand =
-        pw_rank_operands(check->program, check->rank) + instruction->operand;
-    int64_t count = instruction->count;
+    const PwOperand *operand = pw_rank_operands(check->program, check->rank) + instruction->operand;
+    int64_t          count   = instruction->count;
     return instruction->noperands == 2 && count > 0 && count < INT64_MAX / 8 &&
            operand[0].address >= 0 && operand[1].address >= 0 &&
            operand[0].bytes == operand[1].bytes &&
@@ -179,8 +177,10 @@ static bool check_rank(const Check *check)
                             check->name, check->number, (unsigned long long)i,
                             list[i].kind < PW_NINSTRUCTIONS ? names[list[i].kind] : "unknown");
     if (!check_messages(check))
-        return pw_input(check->error, "%s: rank %d: sends and receives do not pair up with sent "
-                        "and wait", check->name, check->number);
+        return pw_input(check->error,
+                        "%s: rank %d: sends and receives do not pair up with sent "
+                        "and wait",
+                        check->name, check->number);
     const PwRank *rank = check->rank;
     if (!((rank->losses == -1 || span_fits(check, rank->losses, 8 * check->program->nlosses)) &&
           (rank->next == -1 || span_fits(check, rank->next, 4 * rank->nnext))))

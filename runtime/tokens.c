@@ -21,8 +21,8 @@ static const PwTokenFile *guarded[NGUARDED];
 
 static void on_bus_error(int number, siginfo_t *information, void *context)
 {
-    static const char said[] = ": the file became shorter while it was read\n";
-    const unsigned char *at  = information->si_addr;
+    static const char    said[] = ": the file became shorter while it was read\n";
+    const unsigned char *at     = information->si_addr;
     (void)context;
     for (int i = 0; i < NGUARDED; i++) {
         const PwTokenFile *file = guarded[i];
@@ -97,8 +97,8 @@ static int64_t first_sequence(const PwTokens *tokens, int64_t document)
 
 static bool check_header(PwTokens *tokens, PwError *error)
 {
-    const unsigned char *at = tokens->index.at;
-    const char          *path = tokens->index.path;
+    const unsigned char *at    = tokens->index.at;
+    const char          *path  = tokens->index.path;
     int64_t              bytes = tokens->index.bytes;
     if (bytes < HEADER || memcmp(at, "MMIDIDX\0", 9) != 0 || read_int64(at + 9) != 1)
         return pw_input(error, "%s: not a Megatron index of version 1", path);
@@ -106,8 +106,8 @@ static bool check_header(PwTokens *tokens, PwError *error)
     if ((size_t)tokens->type >= sizeof token_sizes / sizeof *token_sizes ||
         token_sizes[tokens->type] == 0)
         return pw_input(error, "%s: tokens of type %d; whole numbers expected", path, tokens->type);
-    tokens->size       = token_sizes[tokens->type];
-    int64_t sequences  = read_int64(at + 18), entries = read_int64(at + 26);
+    tokens->size      = token_sizes[tokens->type];
+    int64_t sequences = read_int64(at + 18), entries = read_int64(at + 26);
     if (sequences < 0 || sequences > bytes / 12 || entries < 1 || entries > bytes / 8)
         return pw_input(error, "%s: %lld sequences and %lld documents do not fit into %lld bytes",
                         path, (long long)sequences, (long long)(entries - 1), (long long)bytes);
@@ -273,8 +273,8 @@ void pw_tokens_read(const PwTokens *tokens, int64_t document, int64_t start, int
         pw_die(PW_EXIT_INPUT, "%s: document %lld is wanted, it has %lld", tokens->index.path,
                (long long)document, (long long)tokens->ndocuments);
     int64_t prompt = tokens->prompt.at ? read_int64(tokens->prompt.at + 8 * document) : 0;
-    Cursor  cursor = {first_sequence(tokens, document), first_sequence(tokens, document + 1), start};
-    int64_t token  = next_token(tokens, document, &cursor);
+    Cursor cursor = {first_sequence(tokens, document), first_sequence(tokens, document + 1), start};
+    int64_t token = next_token(tokens, document, &cursor);
     for (int64_t i = 0; i < count; i++) {
         if (token < 0)
             pw_die(PW_EXIT_INPUT, "%s: document %lld has no token %lld", tokens->index.path,

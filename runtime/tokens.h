@@ -1,6 +1,6 @@
-/* tokens: the token set, mapped: Megatron's PREFIX.idx and PREFIX.bin, and beside them PREFIX.prompt
- * where some leading tokens of documents count for nothing. Checked once, when it is opened; a file
- * that changes under a run is an error that names it. */
+/* tokens: the token set, mapped: Megatron's PREFIX.idx and PREFIX.bin, and beside them
+ * PREFIX.prompt where some leading tokens of documents count for nothing. Checked once, when it is
+ * opened; a file that changes under a run is an error that names it. */
 #ifndef PW_TOKENS_H
 #define PW_TOKENS_H
 
@@ -17,11 +17,11 @@ typedef struct PwTokenFile {
 } PwTokenFile;
 
 typedef struct PwTokens {
-    PwTokenFile index, data, prompt;
-    int         type, size;       /* Megatron's code, bytes a token                            */
-    int64_t     nsequences, ndocuments;
-    int64_t     vocabulary;
-    const int32_t *typed_prompt;  /* generation: the tokens that document -1 stands for        */
+    PwTokenFile    index, data, prompt;
+    int            type, size; /* Megatron's code, bytes a token                            */
+    int64_t        nsequences, ndocuments;
+    int64_t        vocabulary;
+    const int32_t *typed_prompt; /* generation: the tokens that document -1 stands for        */
     int64_t        ntyped;
 } PwTokens;
 
@@ -30,9 +30,9 @@ bool pw_tokens_open(PwTokens *tokens, const char *prefix, int64_t vocabulary, Pw
 bool pw_tokens_check(const PwTokens *tokens, PwError *error);
 void pw_tokens_close(PwTokens *tokens);
 
-/* `count` rows from token `start` of a document: inputs, targets (the next token; beyond the document
- * 0), weights (1; 0 beyond the document and inside the prompt). Each may be NULL. Dies where the
- * document does not reach so far or a token is outside the vocabulary. */
+/* `count` rows from token `start` of a document: inputs, targets (the next token; beyond the
+ * document 0), weights (1; 0 beyond the document and inside the prompt). Each may be NULL. Dies
+ * where the document does not reach so far or a token is outside the vocabulary. */
 void pw_tokens_read(const PwTokens *tokens, int64_t document, int64_t start, int64_t count,
                     int32_t *inputs, int32_t *targets, float *weights);
 

@@ -20,17 +20,17 @@
 enum { TRACED_STEPS = 3 };
 
 typedef struct Training {
-    PwRun       run;
-    PwPrograms  programs;
-    PwRecorder  recorder;
-    PwWatchdog  watchdog;
-    PwMetrics   metrics;
+    PwRun        run;
+    PwPrograms   programs;
+    PwRecorder   recorder;
+    PwWatchdog   watchdog;
+    PwMetrics    metrics;
     PwWatermark *watermarks; /* [nranks], or NULL                                              */
-    char        evaluation[PW_PATH_MAX]; /* "": there is none                                  */
-    int64_t     steps; /* train up to so many in all                                           */
-    int64_t     step;  /* the next one                                                         */
-    int64_t     position;
-    int64_t     saved; /* step of the newest state                                             */
+    char         evaluation[PW_PATH_MAX]; /* "": there is none                                  */
+    int64_t      steps; /* train up to so many in all                                           */
+    int64_t      step;  /* the next one                                                         */
+    int64_t      position;
+    int64_t      saved; /* step of the newest state                                             */
 } Training;
 
 static volatile sig_atomic_t stop_signal;
@@ -102,12 +102,15 @@ static void say_how_it_starts(Training *training)
                     run->job->name, run->job->nranks, run->team.ncores, pw_toolchain(),
                     run->state.folder);
     if (strcmp(run->state.code_hash, run->job->code_hash) != 0)
-        pw_metrics_note(&training->metrics, "the state was written by other code (%.16s; this is "
-                        "%.16s): another policy, layout or cadence", run->state.code_hash,
-                        run->job->code_hash);
+        pw_metrics_note(&training->metrics,
+                        "the state was written by other code (%.16s; this is "
+                        "%.16s): another policy, layout or cadence",
+                        run->state.code_hash, run->job->code_hash);
     if (strcmp(run->state.toolchain, pw_toolchain()) != 0)
-        pw_metrics_note(&training->metrics, "the state was written by another toolchain (%s), "
-                        "accepted", run->state.toolchain);
+        pw_metrics_note(&training->metrics,
+                        "the state was written by another toolchain (%s), "
+                        "accepted",
+                        run->state.toolchain);
 }
 
 static bool open_training(Training *training, const PwJob *job, const PwOptions *options,
@@ -165,7 +168,8 @@ static bool evaluate(Training *training, PwError *error)
     if (!pw_evaluate_programs(&training->run.team, training->evaluation, &result, error))
         return false;
     if (result.bits_per_byte > 0)
-        pw_metrics_note(&training->metrics, "after step %lld: held-out loss %.4f, %.4f bits per byte",
+        pw_metrics_note(&training->metrics,
+                        "after step %lld: held-out loss %.4f, %.4f bits per byte",
                         (long long)training->step, result.loss, result.bits_per_byte);
     else
         pw_metrics_note(&training->metrics, "after step %lld: held-out loss %.4f",
@@ -178,7 +182,8 @@ static bool evaluate(Training *training, PwError *error)
 static bool not_finite(const Training *training, double loss, double norm, PwError *error)
 {
     const PwTensor *broken = pw_weights_broken(&training->run.team);
-    return pw_fail(error, "step %lld: loss %g, norm of the gradient %g; %s%s%s %d; no update was made "
+    return pw_fail(error,
+                   "step %lld: loss %g, norm of the gradient %g; %s%s%s %d; no update was made "
                    "and this state is not saved; the newest saved one is step %lld's",
                    (long long)training->step, loss, norm, broken ? "not finite: " : "",
                    broken ? broken->name : "seen first by", broken ? ", on rank" : " rank",
@@ -190,8 +195,10 @@ static void note_watermarks(Training *training, const PwProgram *program)
     for (int rank = 0; training->watermarks && rank < program->nranks; rank++) {
         const PwRank      *promised = pw_program_rank(program, rank);
         const PwWatermark *used     = &training->watermarks[rank];
-        pw_metrics_note(&training->metrics, "step %lld, rank %d: arena used up to %lld at instruction "
-                        "%lld; the program says %lld at %lld", (long long)program->step, rank,
+        pw_metrics_note(&training->metrics,
+                        "step %lld, rank %d: arena used up to %lld at instruction "
+                        "%lld; the program says %lld at %lld",
+                        (long long)program->step, rank,
                         (long long)(used->highest + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN,
                         (long long)used->instruction, (long long)promised->arena_bytes,
                         (long long)promised->peak_instruction);
@@ -252,9 +259,8 @@ static bool is_due(int64_t every, int64_t step)
 
 static bool run_step(Training *training, double waited, PwError *error)
 {
-    const PwJob     *job = training->run.job;
-    const PwProgram *program =
-        pw_ring_program(&training->programs, training->step, job, error);
+    const PwJob     *job     = training->run.job;
+    const PwProgram *program = pw_ring_program(&training->programs, training->step, job, error);
     if (!program || !run_program(training, program, waited, error))
         return false;
     training->position = program->position;
@@ -272,9 +278,11 @@ static bool loop(Training *training, PwError *error)
         if (answer == PW_RING_STOPPED)
             break;
         if (answer == PW_RING_END) {
-            pw_metrics_note(&training->metrics, "the programs end with step %lld of %lld; build or run "
-                            "with --steps %lld for the others", (long long)training->step,
-                            (long long)training->steps, (long long)training->steps);
+            pw_metrics_note(&training->metrics,
+                            "the programs end with step %lld of %lld; build or run "
+                            "with --steps %lld for the others",
+                            (long long)training->step, (long long)training->steps,
+                            (long long)training->steps);
             break;
         }
         if (answer == PW_RING_WRONG) /* the planner's end is not the weights' */
@@ -292,12 +300,14 @@ static bool finish(Training *training, PwError *error)
     if (!stopped && training->step > training->saved &&
         !is_due(training->run.job->evaluate_every, training->step) && !evaluate(training, error))
         return false;
-    if (!save(training, error) ||
-        !pw_recorder_write(&training->recorder, training->run.job, options->out, "trace.json", error))
+    if (!save(training, error) || !pw_recorder_write(&training->recorder, training->run.job,
+                                                     options->out, "trace.json", error))
         return false;
     if (stopped)
-        pw_metrics_note(&training->metrics, "stopped by signal %d after step %lld; saved; the same "
-                        "command goes on", (int)stop_signal, (long long)training->step);
+        pw_metrics_note(&training->metrics,
+                        "stopped by signal %d after step %lld; saved; the same "
+                        "command goes on",
+                        (int)stop_signal, (long long)training->step);
     else
         pw_metrics_note(&training->metrics, "%lld steps done; state, metrics and trace are in %s",
                         (long long)training->step, options->out);

@@ -37,19 +37,19 @@ static void accuse(const PwTeam *team, double seconds)
     int     length = snprintf(report.text, sizeof report.text,
                               "no rank got on for %.1f s; the run ends", seconds);
     for (int rank = 0; rank < team->nranks; rank++) {
-        PwWorker        *worker  = &team->workers[rank];
-        const PwProgram *program = atomic_load_explicit(&worker->program, memory_order_acquire);
+        PwWorker        *worker    = &team->workers[rank];
+        const PwProgram *program   = atomic_load_explicit(&worker->program, memory_order_acquire);
         char             what[200] = "finished";
-        long long        number    = -1, step = program ? (long long)program->step : -1;
+        long long        number = -1, step = program ? (long long)program->step : -1;
         if (program) {
             number = atomic_load_explicit(&worker->instruction, memory_order_relaxed);
             pw_describe(pw_rank_instructions(program, pw_program_rank(program, rank)) + number,
                         team->job, what, sizeof what);
         }
         if (length < (int)sizeof report.text - 300)
-            length += snprintf(report.text + length, sizeof report.text - (size_t)length,
-                               "\n  step %lld, rank %d, instruction %lld: %s", step, rank, number,
-                               what);
+            length +=
+                snprintf(report.text + length, sizeof report.text - (size_t)length,
+                         "\n  step %lld, rank %d, instruction %lld: %s", step, rank, number, what);
     }
     pw_die(PW_EXIT_FAILED, "%s", report.text);
 }
@@ -81,9 +81,9 @@ static void *watch(void *argument)
 
 void pw_watchdog_expect(PwWatchdog *watchdog, double predicted_seconds)
 {
-    double limit = watchdog->always > 0      ? watchdog->always
+    double limit = watchdog->always > 0    ? watchdog->always
                    : predicted_seconds > 0 ? 5 * predicted_seconds + 10
-                                             : UNKNOWN_SECONDS;
+                                           : UNKNOWN_SECONDS;
     atomic_store_explicit(&watchdog->limit, (int64_t)(limit * 1e9), memory_order_relaxed);
 }
 
@@ -93,7 +93,7 @@ bool pw_watchdog_open(PwWatchdog *watchdog, const PwTeam *team, double always, P
     pw_watchdog_expect(watchdog, 0);
     pthread_mutex_init(&watchdog->mutex, NULL);
     pthread_cond_init(&watchdog->condition, NULL);
-    int code = pthread_create(&watchdog->thread, NULL, watch, watchdog);
+    int code       = pthread_create(&watchdog->thread, NULL, watch, watchdog);
     watchdog->runs = code == 0;
     return code == 0 || pw_fail(error, "cannot start the watchdog: %s", strerror(code));
 }

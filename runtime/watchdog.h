@@ -6,8 +6,8 @@
 
 typedef struct PwWatchdog {
     const PwTeam   *team;
-    double          always;      /* seconds; 0: from what was predicted                        */
-    _Atomic int64_t limit;       /* nanoseconds without a move that are too long               */
+    double          always; /* seconds; 0: from what was predicted                        */
+    _Atomic int64_t limit;  /* nanoseconds without a move that are too long               */
     bool            runs;
     pthread_t       thread;
     pthread_mutex_t mutex;

@@ -185,9 +185,10 @@ static bool take_tensor(const PwTeam *team, const PwTensor *tensor, const Folder
                           stored->shape[1] == tensor->columns
                     : stored->ndimensions == 1 && stored->shape[0] == tensor->rows;
     if (!same)
-        return pw_input(error, "%s: \"%s\" has another shape than the job's model: [%lld, %lld] "
-                        "expected", path, tensor->name, (long long)tensor->rows,
-                        (long long)tensor->columns);
+        return pw_input(error,
+                        "%s: \"%s\" has another shape than the job's model: [%lld, %lld] "
+                        "expected",
+                        path, tensor->name, (long long)tensor->rows, (long long)tensor->columns);
     if (!pw_stored_is_float(stored))
         return pw_input(error, "%s: \"%s\" is %s; F64, F32, F16 or BF16 expected", path,
                         tensor->name, stored->dtype);
@@ -217,8 +218,8 @@ static bool refuse_strangers(const Folder *folder, const PwJob *job, const char 
 bool pw_weights_from_folder(PwTeam *team, const char *path, PwError *error)
 {
     Folder folder;
-    bool   good = open_folder(&folder, path, error) &&
-                refuse_strangers(&folder, team->job, path, error);
+    bool   good =
+        open_folder(&folder, path, error) && refuse_strangers(&folder, team->job, path, error);
     for (int i = 0; i < team->job->ntensors && good; i++)
         good = take_tensor(team, &team->job->tensors[i], &folder, path, error);
     close_folder(&folder);
@@ -242,7 +243,6 @@ int *pw_tensors_by_name(const PwJob *job)
     return order;
 }
 
-
 bool pw_weights_export(const PwTeam *team, const char *folder, PwError *error)
 {
     const PwJob      *job     = team->job;
@@ -253,9 +253,9 @@ bool pw_weights_export(const PwTeam *team, const char *folder, PwError *error)
     bool              good = tensors || pw_fail(error, "no memory for %d tensors", job->ntensors);
     for (int i = 0; i < job->ntensors && good; i++) {
         const PwTensor *tensor = &job->tensors[order[i]];
-        tensors[i] = (PwOutgoingTensor){tensor->name, tensor->rows,
+        tensors[i]             = (PwOutgoingTensor){tensor->name, tensor->rows,
                                         tensor->columns > 1 ? tensor->columns : 0,
-                                        tensor_at(team, tensor, tensor->weight)};
+                                                    tensor_at(team, tensor, tensor->weight)};
     }
     good = good && pw_disk_make_folder(folder, error) &&
            pw_disk_join(path, folder, "model.safetensors", error) &&

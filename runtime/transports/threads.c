@@ -1,8 +1,8 @@
 /* threads: ranks of one process. Whoever reaches an entry of a queue second copies the bytes, from
- * the sender's arena to the receiver's, and so never waits. Earlier entries are done by then: a rank
- * comes to an entry only after it has copied all those before it that were its to copy, and this
- * holds for both sides.
- * A side that waits spins for a while where each rank has a core, and sleeps on a futex. */
+ * the sender's arena to the receiver's, and so never waits. Earlier entries are done by then: a
+ * rank comes to an entry only after it has copied all those before it that were its to copy, and
+ * this holds for both sides. A side that waits spins for a while where each rank has a core, and
+ * sleeps on a futex. */
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
@@ -75,9 +75,10 @@ static void reach(Entry *entry, int rank, int peer)
     if ((before & SIDES) != SECOND)
         return;
     if (entry->sent_bytes != entry->received_bytes)
-        pw_die(PW_EXIT_FAILED, "rank %d: a message of %lld bytes meets a receive of %lld; the other "
-               "side is rank %d", rank, (long long)entry->sent_bytes,
-               (long long)entry->received_bytes, peer);
+        pw_die(PW_EXIT_FAILED,
+               "rank %d: a message of %lld bytes meets a receive of %lld; the other "
+               "side is rank %d",
+               rank, (long long)entry->sent_bytes, (long long)entry->received_bytes, peer);
     memcpy(entry->to, entry->from, (size_t)entry->sent_bytes);
     before = atomic_exchange_explicit(&entry->state, DONE, memory_order_acq_rel);
     if (before & SLEEPER)
@@ -87,11 +88,11 @@ static void reach(Entry *entry, int rank, int peer)
 static void send_bytes(PwTransport *transport, int rank, int peer, int message, const void *bytes,
                        int64_t count)
 {
-    Threads *threads                      = (Threads *)transport;
-    Queue   *queue                        = &threads->queues[rank * threads->nranks + peer];
-    Entry   *entry                        = &queue->entries[queue->sent++];
-    entry->from                           = bytes;
-    entry->sent_bytes                     = count;
+    Threads *threads                    = (Threads *)transport;
+    Queue   *queue                      = &threads->queues[rank * threads->nranks + peer];
+    Entry   *entry                      = &queue->entries[queue->sent++];
+    entry->from                         = bytes;
+    entry->sent_bytes                   = count;
     threads->sides[rank].entry[message] = entry;
     reach(entry, rank, peer);
 }
@@ -99,11 +100,11 @@ static void send_bytes(PwTransport *transport, int rank, int peer, int message, 
 static void receive_bytes(PwTransport *transport, int rank, int peer, int message, void *bytes,
                           int64_t count)
 {
-    Threads *threads                      = (Threads *)transport;
-    Queue   *queue                        = &threads->queues[peer * threads->nranks + rank];
-    Entry   *entry                        = &queue->entries[queue->received++];
-    entry->to                             = bytes;
-    entry->received_bytes                 = count;
+    Threads *threads                    = (Threads *)transport;
+    Queue   *queue                      = &threads->queues[peer * threads->nranks + rank];
+    Entry   *entry                      = &queue->entries[queue->received++];
+    entry->to                           = bytes;
+    entry->received_bytes               = count;
     threads->sides[rank].entry[message] = entry;
     reach(entry, rank, peer);
 }
@@ -125,8 +126,8 @@ static int64_t count_messages(const PwProgram *program, int from, int to)
         const PwRank        *rank = pw_program_rank(program, side ? to : from);
         const PwInstruction *list = pw_rank_instructions(program, rank);
         for (uint64_t i = 0; i < rank->ninstructions; i++)
-            counts[side] += list[i].kind == (side ? PW_RECEIVE : PW_SEND) &&
-                            list[i].peer == (side ? from : to);
+            counts[side] +=
+                list[i].kind == (side ? PW_RECEIVE : PW_SEND) && list[i].peer == (side ? from : to);
     }
     return counts[0] > counts[1] ? counts[0] : counts[1];
 }
