@@ -44,9 +44,11 @@ typedef float Vector __attribute__((vector_size(16)));
 /* Multiply-adds, counted twice each. */
 static double probe(volatile float *sink)
 {
-    Vector sum[CHAINS] = {0}, a = {0}, b = {0};
+    Vector sum[CHAINS], a = {0}, b = {0};
     a = a + (*sink + 0.5f);
     b = b + (*sink + 0.25f);
+    for (int chain = 0; chain < CHAINS; chain++) /* all different, or they would be one */
+        sum[chain] = a + (float)chain;
     for (int round = 0; round < PROBE_ROUNDS; round++)
         for (int chain = 0; chain < CHAINS; chain++)
             sum[chain] = FUSED(a, b, sum[chain]);

@@ -1,0 +1,36 @@
+/* main: the trainer of one job. What it knows of the job is pw_job, in code/job.c; what it does at
+ * each step stands in programs.pw. */
+#include <stdio.h>
+
+#include "runtime/run.h"
+#include "runtime/trainer.h"
+
+static bool run_mode(const PwOptions *options, PwError *error)
+{
+    switch (options->mode) {
+    case PW_MODE_TRAIN:
+        return pw_train(&pw_job, options, error);
+    case PW_MODE_EVALUATE:
+        return pw_evaluate(&pw_job, options, error);
+    case PW_MODE_GENERATE:
+        return pw_generate(&pw_job, options, error);
+    case PW_MODE_MEASURE:
+        return pw_measure(&pw_job, options, error);
+    case PW_MODE_EXPORT:
+        return pw_export(&pw_job, options, error);
+    case PW_MODE_HELP:
+        fputs(pw_options_help(), stdout);
+        return true;
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    PwOptions options;
+    PwError   error = {{0}, 0};
+    if (pw_options_read(&options, argc, argv, &error) && run_mode(&options, &error))
+        return 0;
+    fprintf(stderr, "%s\n", error.text);
+    return error.status ? error.status : PW_EXIT_FAILED;
+}
