@@ -357,3 +357,12 @@ Prediction predict(Region *region, const Plan *plan, const PlanCosts *costs)
                         .bound   = bound_of_plan(region, plan, costs),
                         .bubble  = length > 0 ? 1 - busy / (length * plan->nranks) : 0};
 }
+
+void plan_predict(Region *region, Plan *plan, const Pricing *pricing, bool with_costs)
+{
+    PlanCosts *costs           = costs_of_plan(region, plan, pricing);
+    int64_t   *peak            = plan->predicted.peak_bytes; /* allocate's, if it has been there */
+    plan->predicted            = predict(region, plan, costs);
+    plan->predicted.peak_bytes = peak;
+    plan->costs                = with_costs ? costs : NULL;
+}

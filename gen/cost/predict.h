@@ -21,6 +21,9 @@ Timeline predict_timeline(Region *region, const Plan *plan, const PlanCosts *cos
  * which they wait. `peak_bytes` is left NULL: allocate counts it. */
 Prediction predict(Region *region, const Plan *plan, const PlanCosts *costs);
 
+/* Fills in plan->predicted, and plan->costs where `with_costs`. */
+void plan_predict(Region *region, Plan *plan, const Pricing *pricing, bool with_costs);
+
 /* [nranks] bytes that the plan needs, static part included, close to what allocate will count. */
 int64_t *predict_peak(Region *region, const Plan *plan, const Pricing *pricing);
 

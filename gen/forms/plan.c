@@ -377,21 +377,26 @@ static bool read_plan(const Fields *at, int64_t layers, Plan *plan)
            read_chunks(at, layers, plan) && read_order(at, plan);
 }
 
-Plan *plan_read(Region *region, const char *text, const char *name, int64_t layers, Error *error)
+Plan *plan_from_json(Region *region, const json_t *tree, const char *name, int64_t layers,
+                     Error *error)
 {
     if (layers < 0 || layers > MOST_LAYERS)
         bug("a model of %" PRId64 " layers", layers);
-    json_t *tree = fields_parse(text, name, error);
-    if (!tree)
-        return NULL;
     Fields at               = {region, tree, name, "", error};
     Plan  *plan             = REGION_NEW(region, Plan);
-    bool   good             = json_is_object(tree) ? read_plan(&at, layers, plan)
-                                                   : error_input(error, "%s: a plan is an object", name);
     plan->predicted.seconds = -1;
     plan->layers            = layers;
-    json_decref(tree);
+    bool good               = json_is_object(tree) ? read_plan(&at, layers, plan)
+                                                   : error_input(error, "%s: a plan is an object", name);
     return good ? plan : NULL;
+}
+
+Plan *plan_read(Region *region, const char *text, const char *name, int64_t layers, Error *error)
+{
+    json_t *tree = fields_parse(text, name, error);
+    Plan   *plan = tree ? plan_from_json(region, tree, name, layers, error) : NULL;
+    json_decref(tree);
+    return plan;
 }
 
 static void print_text(Text *out, const char *text)

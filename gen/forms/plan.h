@@ -4,6 +4,8 @@
 #ifndef PIPEWRIGHT_PLAN_H
 #define PIPEWRIGHT_PLAN_H
 
+#include <jansson.h>
+
 #include "gen/forms/batch.h"
 #include "gen/forms/layout.h"
 
@@ -46,7 +48,7 @@ typedef struct Order {
 
 /* What `--with-costs` adds: `plan-format.md`. Arrays over the stages of the chunk's pipeline. */
 typedef struct ChunkCosts {
-    double  *forward, *backward, *weight, *transfer;
+    double *forward, *backward, *weight, *transfer;
     double (*rebuild)[3];
     int64_t (*keep)[4];
     int64_t *held, *grow, *shrink, *scratch;
@@ -71,7 +73,7 @@ typedef struct Plan {
     int         nsequences;
     int         nranks;
     int64_t     layers; /* of the model: the length of every Chunk.recompute                   */
-    int        *homes; /* as Layout.homes, or NULL: the layout's                               */
+    int        *homes;  /* as Layout.homes, or NULL: the layout's                               */
     Pipeline   *pipelines;
     int         npipelines;
     Chunk      *chunks;
@@ -85,6 +87,8 @@ typedef struct Plan {
  * ranges); plan_check checks that it makes sense for this model, batch and layout: every token in
  * exactly one chunk, layers covered, orders complete and without a cycle, chains in order. */
 Plan *plan_read(Region *region, const char *text, const char *name, int64_t layers, Error *error);
+Plan *plan_from_json(Region *region, const json_t *tree, const char *name, int64_t layers,
+                     Error *error);
 void  plan_print(const Plan *plan, Text *out); /* one line, no newline at its end */
 bool  plan_check(const Plan *plan, const Model *model, const Batch *batch, const Layout *layout,
                  Error *error);
@@ -94,8 +98,9 @@ void plan_operation_print(const Plan *plan, int rank, const PlanOperation *opera
 
 /* Whether W stands in the order for this chunk on this stage. */
 bool plan_splits(const Plan *plan, int chunk, int stage);
-/* The chunk that holds the sequence's tokens just before (after) those of segment `s` of `chunk`. */
-int  plan_earlier(const Plan *plan, int chunk, int segment); /* -1: none */
-int  plan_later(const Plan *plan, int chunk, int segment);   /* -1: none */
+/* The chunk that holds the sequence's tokens just before (after) those of segment `s` of `chunk`.
+ */
+int plan_earlier(const Plan *plan, int chunk, int segment); /* -1: none */
+int plan_later(const Plan *plan, int chunk, int segment);   /* -1: none */
 
 #endif

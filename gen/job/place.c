@@ -1,0 +1,116 @@
+/* place: divides the model into stages, and gives every weight its home.
+ *   reads    the job (ranks, stages, memory); the cost of each half layer, embedding and head
+ * counted writes   the layout: stages, homes, the static map of each rank fails    more stages than
+ * half layers; a static part that is larger than the memory stands   after tune: what is even
+ * depends on what things cost Stage s is on rank s modulo ranks. Borders between whole layers are
+ * kept where those inside layers would gain less than 1%. A weight's home is the rank of the stage
+ * that runs it. */
+#include <inttypes.h>
+
+#include "gen/cost/pricing.h"
+#include "gen/job/passes.h"
+#include "gen/solve/partition.h"
+
+static double both(const Pricing *pricing, Part part, int64_t tokens)
+{
+    CostSegment segment = {tokens, 0};
+    return pricing_seconds(pricing, part, DIRECTION_FORWARD, LEVEL_ALL, HALF_BOTH, tokens, &segment,
+                           1) +
+           pricing_seconds(pricing, part, DIRECTION_BACKWARD, LEVEL_ALL, HALF_BOTH, tokens,
+                           &segment, 1);
+}
+
+/* Seconds of each half layer on one full context; embedding in the first, head in the last. The
+ * head has no forward in training: its backward does both. */
+static double *half_seconds(Region *region, const Job *job, const Pricing *pricing)
+{
+    int         halves  = 2 * (int)pricing->model->layers;
+    int64_t     tokens  = job->data.context;
+    CostSegment segment = {tokens, 0};
+    double     *seconds = REGION_ARRAY(region, double, halves);
+    double      pre     = both(pricing, PART_PRE, tokens) + both(pricing, PART_CORE, tokens);
+    double      post    = both(pricing, PART_POST, tokens);
+    for (int half = 0; half < halves; half++)
+        seconds[half] = half % 2 ? post : pre;
+    seconds[0] += both(pricing, PART_EMBED, tokens);
+    seconds[halves - 1] += pricing_seconds(pricing, PART_HEAD, DIRECTION_BACKWARD, LEVEL_ALL,
+                                           HALF_BOTH, tokens, &segment, 1);
+    return seconds;
+}
+
+/* Borders [nstages + 1] in half layers. */
+static int *divide(Region *region, const double *seconds, int halves, int nstages)
+{
+    enum { WHOLE, HALVES };
+    int  *border[2] = {REGION_ARRAY(region, int, nstages + 1),
+                       REGION_ARRAY(region, int, nstages + 1)};
+    bool *between   = REGION_ARRAY(region, bool, halves);
+    for (int half = 0; half < halves; half += 2)
+        between[half] = true;
+    double whole = partition(region, seconds, halves, between, nstages, border[WHOLE]);
+    double most  = partition(region, seconds, halves, NULL, nstages, border[HALVES]);
+    return border[whole >= 0 && whole <= 1.01 * most ? WHOLE : HALVES];
+}
+
+static int *given_borders(Region *region, const Job *job)
+{
+    int *border = REGION_ARRAY(region, int, job->nstages + 1);
+    for (int s = 0; s <= job->nstages; s++)
+        border[s] = (int)(2 * job->stage_layers[s]);
+    return border;
+}
+
+/* The ranks of embedding, of both halves of every layer, of the head. */
+static void make_homes(Region *region, Layout *layout, int layers)
+{
+    const LayoutStage *last = &layout->stages[layout->nstages - 1];
+    layout->homes           = REGION_ARRAY(region, int, 2 * (layers + 2));
+    layout->homes[0] = layout->homes[1] = layout->stages[0].rank;
+    for (const LayoutStage *stage = layout->stages; stage <= last; stage++)
+        for (int half = stage->first; half < stage->past; half++)
+            layout->homes[half + 2] = stage->rank;
+    layout->homes[2 * layers + 2] = layout->homes[2 * layers + 3] = last->rank;
+}
+
+Layout *place(Region *region, const Job *job, const Model *model, const Codelets *codelets,
+              const Cost *cost, Error *error)
+{
+    Pricing pricing;
+    int     halves = 2 * (int)model->layers;
+    if (!pricing_make(region, model, codelets, NULL, cost, &pricing, error))
+        return NULL;
+    if (!job->stage_layers && job->nstages > halves) {
+        error_at(error, ((Place){job->path, 0}), .field = "layout.stages",
+                 .found    = region_format(region, "%d", job->nstages),
+                 .expected = region_format(region, "at most two for each of the %" PRId64 " layers",
+                                           model->layers));
+        return NULL;
+    }
+    int    *border  = job->stage_layers
+                          ? given_borders(region, job)
+                          : divide(region, half_seconds(region, job, &pricing), halves, job->nstages);
+    Layout *layout  = REGION_NEW(region, Layout);
+    layout->nranks  = job->nranks;
+    layout->nstages = job->nstages;
+    layout->stages  = REGION_ARRAY(region, LayoutStage, job->nstages);
+    layout->ranks   = REGION_ARRAY(region, RankLayout, job->nranks);
+    for (int s = 0; s < job->nstages; s++)
+        layout->stages[s] = (LayoutStage){s % job->nranks, border[s], border[s + 1]};
+    make_homes(region, layout, (int)model->layers);
+    layout_place_statics(region, layout, model);
+    for (int r = 0; r < job->nranks; r++) {
+        RankLayout *rank = &layout->ranks[r];
+        rank->capacity   = job->memory;
+        if (rank->static_bytes > rank->capacity) {
+            error_at(error, ((Place){job->path, 0}), .field = "cluster.memory",
+                     .found    = text_size(region, rank->capacity),
+                     .expected = region_format(region,
+                                               "at least %s for the weights, gradients and moments "
+                                               "of rank %d alone",
+                                               text_size(region, rank->static_bytes), r),
+                     .remedy   = "more memory, more ranks, or a smaller model");
+            return NULL;
+        }
+    }
+    return layout;
+}

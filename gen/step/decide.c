@@ -1,0 +1,161 @@
+/* decide: runs the policy on a batch.
+ *   reads    batch, layout, cost; the policy's file, in a fresh child of the sandbox
+ *   writes   a plan, checked, with what it is predicted to cost
+ *   fails    the script's errors with their line; options that the policy does not have; a plan
+ * that plan_check refuses stands   first of a step: everything after it only carries out what was
+ * decided here */
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gen/base/data_folder.h"
+#include "gen/base/fields.h"
+#include "gen/base/file.h"
+#include "gen/host/api.h"
+#include "gen/host/sandbox.h"
+#include "gen/host/values.h"
+#include "gen/step/passes.h"
+
+typedef struct Run {
+    Api         api;
+    const char *file;
+    json_t     *options;
+} Run;
+
+/* Loads lua/policy/policy.lua with what it is made of, and leaves the function that runs policies.
+ */
+static void load_shared(lua_State *lua, Run *run)
+{
+    sandbox_load_ours(lua, "policy/policy.lua");
+    api_push_host(lua, &run->api);
+    static const char *const parts[] = {"policy/chunking.lua", "policy/orders.lua",
+                                        "policy/recompute.lua"};
+    for (int i = 0; i < COUNT(parts); i++) {
+        sandbox_load_ours(lua, parts[i]);
+        lua_call(lua, 0, 1);
+    }
+    lua_call(lua, 1 + COUNT(parts), 1);
+}
+
+/* Pushes "file:line: policy: " of the function at `index`. */
+static void push_place(lua_State *lua, int index, const char *file)
+{
+    lua_Debug about;
+    lua_pushvalue(lua, index);
+    lua_getinfo(lua, ">S", &about);
+    lua_pushfstring(lua, "%s:%d: the policy's ", file, about.linedefined);
+}
+
+/* The child: the policy's plan. What is wrong with it is raised with the line of `decide`. */
+static int run_policy(lua_State *lua)
+{
+    Run *run = lua_touserdata(lua, 1);
+    load_shared(lua, run);
+    sandbox_load_users(lua, run->file);
+    lua_call(lua, 0, 1);
+    values_push(lua, run->options);
+    lua_call(lua, 2, 2);
+    int decide = lua_gettop(lua), plan = decide - 1;
+    if (!lua_istable(lua, plan)) {
+        push_place(lua, decide, run->file);
+        lua_pushfstring(lua, "decide returned %s, expected a plan, as plan.pipeline makes one",
+                        luaL_typename(lua, plan));
+        lua_concat(lua, 2);
+        return lua_error(lua);
+    }
+    Error   error = {.status = 0};
+    json_t *tree  = values_take(lua, plan);
+    Plan   *read =
+        plan_from_json(run->api.region, tree, "plan", run->api.pricing->model->layers, &error);
+    json_decref(tree);
+    if (!read || !plan_check(read, run->api.pricing->model, run->api.batch,
+                             run->api.pricing->layout, &error)) {
+        push_place(lua, decide, run->file);
+        lua_pushstring(lua, error.text);
+        lua_concat(lua, 2);
+        return lua_error(lua);
+    }
+    lua_pushvalue(lua, plan);
+    return 1;
+}
+
+/* A name is a shipped policy's; what ends in .lua is a file, seen from the job's folder. */
+static const char *policy_file(Region *region, const Job *job, Error *error)
+{
+    size_t length  = strlen(job->policy);
+    bool   is_file = length > 4 && strcmp(job->policy + length - 4, ".lua") == 0;
+    if (is_file && job->policy[0] == '/')
+        return job->policy;
+    if (is_file)
+        return path_join(region, job->folder ? job->folder : ".", job->policy);
+    const char *folder = path_join(region, data_folder(), "lua/policies");
+    const char *file   = path_join(region, folder, region_format(region, "%s.lua", job->policy));
+    if (!strchr(job->policy, '/') && file_exists(file))
+        return file;
+    int    count;
+    char **names = file_names(region, folder, &count, error);
+    Text   known = text_new(region);
+    if (!names)
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        names[i][strcspn(names[i], ".")] = 0;
+        text_add(&known, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *nearest = text_nearest(job->policy, (const char *const *)names);
+    error_at(error, ((Place){job->path, 0}), .field = "policy", .found = job->policy,
+             .expected =
+                 region_format(region, "a policy (%s) or a file that ends in .lua", known.at),
+             .remedy = nearest ? region_format(region, "did you mean %s?", nearest) : NULL);
+    return NULL;
+}
+
+/* The layout as the policy sees it: less room, where the driver found that addresses cost some. */
+static const Layout *with_share(Region *region, const Layout *layout, double share)
+{
+    Layout *seen = REGION_NEW(region, Layout);
+    *seen        = *layout;
+    seen->ranks  = REGION_ARRAY(region, RankLayout, layout->nranks);
+    for (int r = 0; r < layout->nranks; r++) {
+        seen->ranks[r]          = layout->ranks[r];
+        seen->ranks[r].capacity = (int64_t)((double)layout->ranks[r].capacity * share);
+    }
+    return seen;
+}
+
+static Plan *run_in_sandbox(Region *region, Run *run, const Job *job, Error *error)
+{
+    Sandbox       sandbox = {.main    = run_policy,
+                             .context = run,
+                             .folder  = path_folder(region, run->file),
+                             .seed    = job->train.seed};
+    SandboxResult result;
+    if (!sandbox_run(region, &sandbox, &result, error))
+        return NULL;
+    const Pricing *pricing = run->api.pricing;
+    Plan *plan = plan_from_json(region, result.answer, run->file, pricing->model->layers, error);
+    json_decref(result.answer);
+    if (!plan || !plan_check(plan, pricing->model, run->api.batch, pricing->layout, error))
+        return NULL;
+    return plan;
+}
+
+Plan *decide(Region *region, const Job *job, const Model *model, const Codelets *codelets,
+             const Layout *layout, const Cost *cost, const Batch *batch, double capacity_share,
+             Error *error)
+{
+    Pricing     pricing;
+    Run         run  = {{region, batch, &pricing}, policy_file(region, job, error), NULL};
+    const char *text = job->policy_options ? job->policy_options : "{}";
+    if (!run.file ||
+        !pricing_make(region, model, codelets, with_share(region, layout, capacity_share), cost,
+                      &pricing, error))
+        return NULL;
+    run.options = fields_parse(text, "policy options", error);
+    if (!run.options)
+        return NULL;
+    Plan *plan = run_in_sandbox(region, &run, job, error);
+    json_decref(run.options);
+    if (plan)
+        plan_predict(region, plan, &pricing, false);
+    return plan;
+}

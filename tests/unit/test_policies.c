@@ -1,0 +1,287 @@
+/* policies: each shipped one makes plans that fit; a user's file has the same standing; a wrong
+ * policy gets an error with its line. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gen/base/data_folder.h"
+#include "gen/base/file.h"
+#include "gen/base/random.h"
+#include "gen/cost/predict.h"
+#include "gen/job/passes.h"
+#include "gen/step/passes.h"
+#include "tests/support/tiny_model.h"
+
+/* Everything that decide needs, made once a test. */
+typedef struct World {
+    Region   *region;
+    Error     error;
+    Job       job;
+    Model    *model;
+    Codelets *codelets;
+    Cost     *cost;
+    Layout   *layout;
+    Batch    *batch;
+} World;
+
+/* A skewed batch: few sequences as long as the context, many short ones. */
+static Batch *make_batch(World *world, int nsequences, uint64_t seed)
+{
+    Batch *batch      = REGION_NEW(world->region, Batch);
+    batch->step       = (int64_t)seed;
+    batch->context    = world->model->context;
+    batch->nsequences = nsequences;
+    batch->sequences  = REGION_ARRAY(world->region, Sequence, nsequences);
+    uint64_t state    = seed;
+    for (int i = 0; i < nsequences; i++) {
+        int64_t length = random_below(&state, 4) == 0
+                             ? 1 + random_below(&state, batch->context)
+                             : 1 + random_below(&state, batch->context / 8);
+        if (i % 8 == 0)
+            length = batch->context;
+        batch->sequences[i] = (Sequence){i, 0, length, (double)(length - 1)};
+        batch->tokens += length;
+        batch->weight += (double)(length - 1);
+    }
+    return batch;
+}
+
+static World *new_world(int nranks, int nstages, int64_t memory)
+{
+    World *world    = calloc(1, sizeof *world);
+    world->region   = region_new();
+    world->model    = tiny_model(world->region, (TinyShape){.layers = 4});
+    world->codelets = differentiate(world->region, world->model, 4, &world->error);
+    cr_assert(world->codelets && fuse(world->region, world->codelets, world->model, &world->error),
+              "%s", world->error.text);
+    world->cost = cost_profile(world->region, "cpu", world->codelets, world->model, &world->error);
+    cr_assert(world->cost, "%s", world->error.text);
+    world->job              = (Job){.path    = "test.lua",
+                                    .folder  = ".",
+                                    .model   = world->model,
+                                    .nranks  = nranks,
+                                    .nstages = nstages,
+                                    .memory  = memory,
+                                    .device  = "cpu"};
+    world->job.data.context = world->model->context;
+    world->layout = place(world->region, &world->job, world->model, world->codelets, world->cost,
+                          &world->error);
+    cr_assert(world->layout, "%s", world->error.text);
+    world->batch = make_batch(world, 24, 7);
+    return world;
+}
+
+static void free_world(World *world)
+{
+    region_free(world->region);
+    free(world);
+}
+
+static Plan *decided(World *world, const char *policy, const char *options)
+{
+    world->job.policy         = policy;
+    world->job.policy_options = options;
+    return decide(world->region, &world->job, world->model, world->codelets, world->layout,
+                  world->cost, world->batch, 1.0, &world->error);
+}
+
+static const char *printed(World *world, const Plan *plan)
+{
+    Text text = text_new(world->region);
+    plan_print(plan, &text);
+    return text.at;
+}
+
+static char **shipped(Region *region, int *count)
+{
+    Error  error;
+    char **names =
+        file_names(region, path_join(region, data_folder(), "lua/policies"), count, &error);
+    cr_assert(names && *count > 0);
+    return names;
+}
+
+static const char *bare(Region *region, const char *name)
+{
+    return region_format(region, "%.*s", (int)strcspn(name, "."), name);
+}
+
+Test(policies, every_shipped_one_plans_for_any_number_of_stages)
+{
+    static const int shapes[][2] = {{1, 1}, {1, 2}, {2, 2}, {2, 4}, {3, 3}, {4, 4}, {4, 8}};
+    for (int i = 0; i < COUNT(shapes); i++) {
+        World *world = new_world(shapes[i][0], shapes[i][1], (int64_t)1 << 30);
+        int    count;
+        char **names = shipped(world->region, &count);
+        for (int n = 0; n < count; n++) {
+            Plan *plan = decided(world, bare(world->region, names[n]), NULL);
+            cr_assert(plan, "%s, %d ranks, %d stages: %s", names[n], shapes[i][0], shapes[i][1],
+                      world->error.text);
+            cr_expect_gt(plan->predicted.seconds, 0);
+            cr_expect_leq(plan->predicted.bound, plan->predicted.seconds * (1 + 1e-12), "%s",
+                          names[n]);
+            cr_expect_geq(plan->predicted.bubble, -1e-12);
+        }
+        free_world(world);
+    }
+}
+
+Test(policies, a_copy_under_another_name_makes_the_same_plan)
+{
+    World *world    = new_world(2, 2, (int64_t)1 << 30);
+    char   folder[] = "/tmp/policies.XXXXXX";
+    cr_assert(mkdtemp(folder));
+    int    count;
+    char **names = shipped(world->region, &count);
+    for (int n = 0; n < count; n++) {
+        const char *from = path_join(
+            world->region, path_join(world->region, data_folder(), "lua/policies"), names[n]);
+        const char *to = path_join(world->region, folder, "mine.lua");
+        cr_assert(file_copy(from, to, &world->error), "%s", world->error.text);
+        Plan *plan  = decided(world, bare(world->region, names[n]), NULL);
+        Plan *again = decided(world, to, NULL);
+        cr_assert(plan && again, "%s: %s", names[n], world->error.text);
+        cr_expect_str_eq(printed(world, plan), printed(world, again), "%s", names[n]);
+    }
+    cr_expect(file_remove_tree(folder, &world->error));
+    free_world(world);
+}
+
+Test(policies, the_same_batch_gives_the_same_plan)
+{
+    World *world = new_world(4, 4, (int64_t)1 << 30);
+    Plan  *first = decided(world, "seq1f1b", "{\"slices\": 8, \"balance\": \"time\"}");
+    cr_assert(first, "%s", world->error.text);
+    const char *text = printed(world, first);
+    for (int i = 0; i < 19; i++)
+        cr_expect_str_eq(
+            printed(world, decided(world, "seq1f1b", "{\"slices\": 8, \"balance\": \"time\"}")),
+            text);
+    free_world(world);
+}
+
+/* Little memory makes the policy give up more, until it fits by the byte count. */
+Test(policies, recompute_is_as_little_as_fits)
+{
+    World  *world = new_world(2, 2, (int64_t)1 << 30);
+    Pricing pricing;
+    cr_assert(pricing_make(world->region, world->model, world->codelets, world->layout, world->cost,
+                           &pricing, &world->error));
+    double   seconds = 0;
+    int      levels  = -1;
+    Plan    *rich    = decided(world, "seq1f1b", NULL);
+    int64_t *peak    = predict_peak(world->region, rich, &pricing);
+    int64_t  base    = world->layout->ranks[0].static_bytes;
+    for (int tenths = 10; tenths >= 5; tenths--) {
+        for (int r = 0; r < 2; r++)
+            world->layout->ranks[r].capacity = base + (peak[r] - base) * tenths / 10;
+        Plan *plan = decided(world, "seq1f1b", NULL);
+        cr_assert(plan, "%s", world->error.text);
+        int      sum   = 0;
+        int64_t *found = predict_peak(world->region, plan, &pricing);
+        for (int k = 0; k < plan->nchunks; k++)
+            for (int l = 0; l < plan->layers; l++)
+                sum += plan->chunks[k].recompute[l];
+        cr_expect_geq(sum, levels, "%d tenths: %d", tenths, sum);
+        cr_expect_geq(plan->predicted.seconds, seconds);
+        for (int r = 0; r < 2; r++)
+            cr_expect_leq(found[r], world->layout->ranks[r].capacity, "%d tenths", tenths);
+        cr_expect(tenths == 10 ? sum == 0 : sum > 0);
+        levels  = sum;
+        seconds = plan->predicted.seconds;
+    }
+    free_world(world);
+}
+
+/* Slices of equal time: the first is longer than the last, and their seconds are close. */
+Test(policies, slices_of_equal_time_are_even)
+{
+    World *world = new_world(2, 2, (int64_t)1 << 30);
+    world->batch = make_batch(world, 1, 1);
+    Plan *plan   = decided(world, "seq1f1b", "{\"balance\": \"time\"}");
+    cr_assert(plan, "%s", world->error.text);
+    cr_assert_eq(plan->nchunks, 4);
+    cr_expect_gt(plan->chunks[0].tokens, plan->chunks[3].tokens);
+    Plan *tokens = decided(world, "seq1f1b", NULL);
+    cr_assert(tokens, "%s", world->error.text);
+    cr_expect_eq(tokens->chunks[0].tokens, tokens->chunks[3].tokens);
+    free_world(world);
+}
+
+Test(policies, zero_bubble_waits_less_than_1f1b)
+{
+    World *world = new_world(4, 4, (int64_t)1 << 30);
+    Plan  *plain = decided(world, "1f1b", NULL);
+    Plan  *split = decided(world, "zb1p", NULL);
+    cr_assert(plain && split, "%s", world->error.text);
+    cr_expect_lt(split->predicted.seconds, plain->predicted.seconds);
+    cr_expect(plan_splits(split, 0, 0));
+    free_world(world);
+}
+
+static void expect_error(const char *source, const char *options, const char *message)
+{
+    World *world    = new_world(2, 2, (int64_t)1 << 30);
+    char   folder[] = "/tmp/policies.XXXXXX";
+    cr_assert(mkdtemp(folder));
+    const char *path = path_join(world->region, folder, "mine.lua");
+    cr_assert(file_write(path, source, strlen(source), &world->error));
+    Plan *plan = decided(world, path, options);
+    cr_expect_not(plan, "%s", source);
+    cr_expect_eq(world->error.status, EXIT_INPUT);
+    cr_expect(strstr(world->error.text, message), "%s\n   said: %s\n   not:  %s", source,
+              world->error.text, message);
+    Error ignored;
+    file_remove_tree(folder, &ignored);
+    free_world(world);
+}
+
+/* A policy around one body; the body begins in line 2. */
+#define POLICY(body)                                                                               \
+    "return policy { name = 'mine', options = { k = 1 }, decide =\n"                               \
+    "function(batch, layout, cost, options)\n" body "\nend }\n"
+#define PLAN(change)                                                                               \
+    "local pw, chunks = pw, pw.chunking.whole(batch.sequences, batch.context)\n"                   \
+    "local order = pw.orders.one_f_one_b(chunks, #layout.stages)\n" change "\n"                    \
+    "return pw.plan.pipeline { stages = layout.stages, chunks = chunks, order = order }"
+
+Test(policies, wrong_ones_are_told_where)
+{
+    expect_error(POLICY("return nil"), NULL, "mine.lua:2: the policy's decide returned nil");
+    expect_error(POLICY("return 7"), NULL, "decide returned number");
+    expect_error("return 7", NULL, "expected a policy");
+    expect_error("return policy { name = 'mine' }", NULL, "mine.lua:1: policy: decide");
+    expect_error("return policy { name = 'mine', decid = print }", NULL, "did you mean 'decide'?");
+    expect_error(POLICY("local x = nil + 1"), NULL, "mine.lua:3:");
+    expect_error(POLICY("return batch:split_up(3)"), NULL, "mine.lua:3:");
+    expect_error(POLICY(PLAN("")), "{\"kk\": 2}", "policy.kk: found \"2\"");
+    expect_error(POLICY(PLAN("")), "{\"kk\": 2}", "did you mean k?");
+    expect_error(POLICY(PLAN("")), "{\"k\": \"2\"}", "expected a number");
+    expect_error(POLICY(PLAN("chunks[#chunks] = nil")), NULL, "there is no chunk");
+    expect_error(POLICY(PLAN("table.remove(chunks[1].segments)")), NULL, "are in no chunk");
+    expect_error(POLICY(PLAN("chunks[1].segments[1][1] = 99")), NULL,
+                 "mine.lua:2: the policy's plan");
+    expect_error(POLICY(PLAN("layout.stages[2].first = 0")), NULL, "stage 1 begins at layer 0");
+    expect_error(POLICY(PLAN("order[1][1], order[1][2] = order[1][2], order[1][1]\n"
+                             "for i, o in ipairs(order[2]) do if o == 'B0' then order[2][i] = 'F0' "
+                             "end end")),
+                 NULL, "F0 stands twice");
+    expect_error(POLICY(PLAN("order[1] = {'F0', 'B0', 'F1', 'B1', 'F2', 'B2', 'F3', 'B3'}\n"
+                             "chunks = {chunks[1], chunks[2], chunks[3], chunks[4]}\n"
+                             "cost:simulate(7)")),
+                 NULL, "mine.lua:7:");
+    expect_error("while true do end", NULL, "instructions");
+}
+
+Test(policies, a_name_that_is_none_gets_the_nearest)
+{
+    World *world = new_world(1, 1, (int64_t)1 << 30);
+    cr_expect_not(decided(world, "seq1f1p", NULL));
+    cr_expect(strstr(world->error.text, "did you mean seq1f1b?"), "%s", world->error.text);
+    cr_expect_not(decided(world, "missing.lua", NULL));
+    cr_expect(strstr(world->error.text, "missing.lua"), "%s", world->error.text);
+    free_world(world);
+}
