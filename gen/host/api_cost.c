@@ -80,13 +80,14 @@ static int fits(lua_State *lua)
 static Plan *one_chunk(lua_State *lua, Api *api)
 {
     luaL_checktype(lua, 2, LUA_TTABLE);
+    lua_settop(lua, 3);
     lua_createtable(lua, 1, 0);
     lua_createtable(lua, 0, 1);
     lua_pushvalue(lua, 2);
     lua_setfield(lua, -2, "segments");
     lua_rawseti(lua, -2, 1);
     int chunks = lua_gettop(lua);
-    if (lua_isnoneornil(lua, 3)) {
+    if (lua_isnil(lua, 3)) {
         api_push_layout(lua, api);
         lua_getfield(lua, -1, "stages");
     } else {

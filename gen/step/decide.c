@@ -54,7 +54,8 @@ static int run_policy(lua_State *lua)
     sandbox_load_users(lua, run->file);
     lua_call(lua, 0, 1);
     values_push(lua, run->options);
-    lua_call(lua, 2, 2);
+    lua_pushstring(lua, run->file);
+    lua_call(lua, 3, 2);
     int decide = lua_gettop(lua), plan = decide - 1;
     if (!lua_istable(lua, plan)) {
         push_place(lua, decide, run->file);

@@ -28,6 +28,13 @@ local layout, cost = host.layout, read_only(host.cost, "cost")
 --- Plans are values, of the shape of plan.json.
 local plan = {}
 
+--- A list of its own that is handed on as a list, also when it is empty.
+local function list_of(values)
+  local list = {}
+  for i, value in ipairs(values) do list[i] = value end
+  return array(list)
+end
+
 local function lengths()
   local list = {}
   for i, sequence in ipairs(batch.sequences) do list[i] = sequence.length end
@@ -42,11 +49,11 @@ function plan.new(parts)
     end
   end
   local order = {}
-  for rank = 1, layout.ranks do order[rank] = array(parts.order[rank] or {}) end
-  for rank = layout.ranks + 1, #parts.order do order[rank] = array(parts.order[rank]) end
+  for rank = 1, layout.ranks do order[rank] = list_of(parts.order[rank] or {}) end
+  for rank = layout.ranks + 1, #parts.order do order[rank] = list_of(parts.order[rank]) end
   return {
     format = "pipewright-plan-1", step = batch.step, sequences = lengths(), ranks = layout.ranks,
-    pipelines = array(parts.pipelines), chunks = array(parts.chunks), order = array(order),
+    pipelines = list_of(parts.pipelines), chunks = list_of(parts.chunks), order = list_of(order),
   }
 end
 
@@ -63,7 +70,7 @@ local function by_rank(stages, chunks, order)
     end
     ranks[stage.rank + 1] = order[s]
   end
-  for rank = 1, layout.ranks do ranks[rank] = ranks[rank] or array {} end
+  for rank = 1, layout.ranks do ranks[rank] = ranks[rank] or {} end
   return ranks
 end
 
@@ -76,8 +83,8 @@ function plan.pipeline(parts)
   end
   local chunks, stages = {}, {}
   for k, chunk in ipairs(parts.chunks) do
-    chunks[k] = { pipeline = 0, segments = array(chunk.segments),
-                  recompute = parts.recompute and array(parts.recompute[k]) }
+    chunks[k] = { pipeline = 0, segments = list_of(chunk.segments),
+                  recompute = parts.recompute and list_of(parts.recompute[k]) }
   end
   for s, stage in ipairs(parts.stages) do
     stages[s] = { ranks = { stage.rank }, layers = { stage.first, stage.past } }
@@ -93,21 +100,29 @@ shared.orders    = read_only(orders(), "orders")
 shared.recompute = read_only(recompute(layout, cost, plan), "recompute")
 pw = read_only(shared, "pw")
 
---- The constructor of a policy's file.
-local fields = { "name", "options", "decide" }
+--- The constructor of a policy's file; what is wrong with it is found when it is run.
 function policy(parts)
-  if type(parts) ~= "table" then error("policy: expected a table", 2) end
+  return parts
+end
+
+local fields = { "name", "options", "decide" }
+local function check(parts, file)
+  local function wrong(text)
+    error(file .. ": " .. text, 0)
+  end
+  if type(parts) ~= "table" then
+    wrong("this file returns " .. type(parts) .. ", expected a policy: `return policy { .. }`")
+  end
   for key in pairs(parts) do
     if key ~= "name" and key ~= "options" and key ~= "decide" then
       local near = nearest(tostring(key), fields)
-      error("policy: there is no field '" .. tostring(key) .. "'" ..
-            (near and "; did you mean '" .. near .. "'?" or ""), 2)
+      wrong("policy: there is no field '" .. tostring(key) .. "'" ..
+            (near and "; did you mean '" .. near .. "'?" or ""))
     end
   end
-  if type(parts.name) ~= "string" then error("policy: name: expected a text", 2) end
-  if type(parts.decide) ~= "function" then error("policy: decide: expected a function", 2) end
-  if type(parts.options or {}) ~= "table" then error("policy: options: expected a table", 2) end
-  return parts
+  if type(parts.name) ~= "string" then wrong("policy: name: expected a text") end
+  if type(parts.decide) ~= "function" then wrong("policy: decide: expected a function") end
+  if type(parts.options or {}) ~= "table" then wrong("policy: options: expected a table") end
 end
 
 local function merged(parts, given)
@@ -133,10 +148,8 @@ local function merged(parts, given)
 end
 
 --- Runs a policy: what its file returned, the options that the job gives.
-return function(parts, given)
-  if type(parts) ~= "table" or type(parts.decide) ~= "function" then
-    error("this file returns " .. type(parts) .. ", expected a policy: `return policy { .. }`", 0)
-  end
+return function(parts, given, file)
+  check(parts, file)
   local options = merged(parts, given)
   local result  = parts.decide(batch, layout, cost, options)
   if type(result) == "table" then
