@@ -17,7 +17,7 @@ size_t  region_bytes(const Region *region);
 void *region_alloc(Region *region, size_t bytes);
 char *region_copy(Region *region, const char *text);
 char *region_format(Region *region, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3), nonnull(2)));
 
 #define REGION_NEW(region, type) ((type *)region_alloc(region, sizeof(type)))
 #define REGION_ARRAY(region, type, count) \

@@ -110,10 +110,8 @@ static bool add_document(Making *making, const char *prompt, size_t prompt_bytes
     int64_t  first = tokenizer->encode(tokenizer, prompt, prompt_bytes, ids);
     int64_t  count = first + tokenizer->encode(tokenizer, rest, rest_bytes, ids + first);
     ids[count++]   = tokenizer->end_of_document;
-    /* Token i predicts token i + 1: the prompt's last one already predicts what is to be learnt. */
-    int64_t silent = first > 0 ? first - 1 : 0;
     REGION_APPEND(making->region, making->length, making->nlengths, making->length_room, count);
-    REGION_APPEND(making->region, making->prompt, making->nprompts, making->prompt_room, silent);
+    REGION_APPEND(making->region, making->prompt, making->nprompts, making->prompt_room, first);
     making->has_prompts |= first > 0;
     making->report->documents++;
     making->report->tokens += count;

@@ -170,14 +170,15 @@ static int64_t at_most(int64_t value, int64_t limit)
     return value < limit ? value : limit;
 }
 
-/* Input i of a document predicts its token i + 1, if there is one; it counts from `prompt` on. */
+/* Input i of a document predicts its token i + 1, if there is one; what is predicted counts from
+ * token `prompt` on. */
 static Sequence sequence_of(const Sampler *sampler, int64_t document, int64_t part)
 {
     int64_t  context  = sampler->job->data.context;
     int64_t  length   = sampler->length[document];
     Sequence sequence = {.document = sampler->numbered ? document : -1, .start = part * context};
     sequence.length   = at_most(length - sequence.start, context);
-    int64_t first     = sampler->prompt ? sampler->prompt[document] : 0;
+    int64_t first     = sampler->prompt ? sampler->prompt[document] - 1 : 0;
     int64_t past      = at_most(sequence.start + sequence.length, length - 1);
     first             = first > sequence.start ? first : sequence.start;
     sequence.weight   = past > first ? (double)(past - first) : 0;

@@ -238,7 +238,7 @@ Test(documents, lines_of_json_are_documents)
     cr_assert(data_open(region, &job, &documents, &error), "%s", error.text);
     cr_assert(documents.index->prompt != NULL);
     cr_assert_eq(documents.index->prompt[0], 0);
-    cr_assert_eq(documents.index->prompt[1], 2); /* "k" predicts "s", which is to be learnt */
+    cr_assert_eq(documents.index->prompt[1], 3);
     put_text("d.jsonl", "{\"text\": \"one\"}");
     make();
     cr_assert(!file_exists(in_folder("job.data/tokens.prompt")));

@@ -237,7 +237,7 @@ static double slow_weight(const Sequence *sequence, const int64_t *prompt)
 {
     double weight = 0;
     for (int64_t i = sequence->start; i < sequence->start + sequence->length; i++)
-        weight += i + 1 < length[sequence->document] && i >= prompt[sequence->document];
+        weight += i + 1 < length[sequence->document] && i + 1 >= prompt[sequence->document];
     return weight;
 }
 
