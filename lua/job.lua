@@ -80,6 +80,9 @@ local resolve
 
 local function bounds_in_words(field)
   if field.least and field.most then return " from " .. field.least .. " to " .. field.most end
+  if field.least and field.below then
+    return " from " .. field.least .. " to below " .. field.below
+  end
   if field.least then return " of at least " .. field.least end
   if field.above and field.below then
     return " above " .. field.above .. " and below " .. field.below
@@ -142,6 +145,28 @@ local function quoted(words)
   return #list == 0 and last or table.concat(list, ", ") .. " or " .. last
 end
 
+--- What people call a field elsewhere, and where it stands here.
+local elsewhere = {
+  lr = "train = { optimizer = adamw { lr = ... } }",
+  learning_rate = "train = { optimizer = adamw { lr = ... } }",
+  weight_decay = "train = { optimizer = adamw { weight_decay = ... } }",
+  warmup = "train = { curve = cosine { warmup = ... } }",
+  warmup_steps = "train = { curve = cosine { warmup = ... } }",
+  batch_size = "train = { batch = tokens \"32K\" }", micro_batch = "policy = { \"gpipe\", chunk = ... }",
+  epochs = "train = { steps = ... }", max_steps = "train = { steps = ... }",
+  grad_clip = "train = { clip = ... }", optimizer = "train = { optimizer = ... }",
+  steps = "train = { steps = ... }", seed = "train = { seed = ... }",
+  n_layers = "layers", num_layers = "layers", num_hidden_layers = "layers", depth = "layers",
+  hidden_size = "hidden", d_model = "hidden", dim = "hidden",
+  n_heads = "heads", num_heads = "heads", num_attention_heads = "heads",
+  num_key_value_heads = "kv_heads", intermediate_size = "ffn", d_ff = "ffn",
+  vocab_size = "vocab", vocabulary = "vocab", tie_word_embeddings = "tied", rms_norm_eps = "epsilon",
+  seq_len = "data = text { context = ... }", seq_length = "data = text { context = ... }",
+  sequence_length = "data = text { context = ... }", context_length = "data = text { context = ... }",
+  dataset = "data", gpus = "cluster = cpu { ranks = ... }", stages = "layout = { stages = ... }",
+  checkpoint = "save = { every = ... }",
+}
+
 local function did_you_mean(value, words)
   local near = type(value) == "string" and nearest(value, words)
   return near and "the nearest right one is \"" .. near .. "\"" or nil
@@ -195,6 +220,7 @@ local function refuse_unknown(fields, name, value, at)
   end
   local names = names_of(fields)
   complain(below(at, name), name, "one of the fields " .. table.concat(names, ", "),
+           elsewhere[name] and "write " .. elsewhere[name] or
            did_you_mean(name, names) or "there is no such field: remove it")
 end
 
@@ -419,7 +445,9 @@ local train = {
       sequences = count_node("sequences", { type = "whole", least = 1, most = 1 << 30, required = true }),
     },
     hint = function(value)
-      if units.tokens(value) then return "write tokens \"" .. value .. "\" or sequences(" .. value .. ")" end
+      if not units.tokens(value) then return nil end
+      return type(value) == "string" and "write tokens \"" .. value .. "\"" or
+        "write tokens(" .. value .. ") or sequences(" .. value .. ")"
     end,
   },
   steps = { type = "whole", least = 1, most = 1 << 40, required = true, example = "300" },
@@ -547,7 +575,8 @@ local function check_train(tree, root)
   if curve.kind == "wsd" then curve.decay = curve.decay or train.steps // 5 end
   curve.decay = curve.decay or 0
   curve.final = curve.final or (curve.kind == "cosine" and lr / 10) or (curve.kind == "wsd" and 0) or lr
-  if curve.warmup + curve.decay > train.steps then
+  -- a run that --set made short, to try something, may end before its warm-up
+  if curve.warmup + curve.decay > train.steps and not set_paths["train.steps"] then
     complain(find(root, "train.curve.warmup"), curve.warmup + curve.decay,
              "warmup and decay within train.steps = " .. train.steps)
   end
@@ -647,7 +676,7 @@ end
 local function finish(value)
   if not is_node(value) or value.kind ~= "job" then
     error({ file = host.job, found = in_words(value), expected = "the file to return job { ... }",
-            remedy = value == nil and "begin it with: return job {" or nil })
+            remedy = "begin it with: return job {" })
   end
   local root = { path = "", node = value, inner = "" }
   fill_in(value.fields, value.file, value.line)

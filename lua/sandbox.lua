@@ -261,6 +261,9 @@ local string_meta = getmetatable("")
 string_meta.__index = read_only(safe_string, "string")
 string_meta.__metatable = false
 
+--- Words of other languages, for the message about a name that is not there.
+local foreign = { True = "true", False = "false", None = "nil", null = "nil" }
+
 local array_meta = { __name = "array", __metatable = false }
 
 local builtins = {
@@ -278,8 +281,8 @@ local builtins = {
 raw_setmetatable(builtins, {
   __metatable = false,
   __index = function(_, name)
-    local near = host.nearest(raw.tostring(name), sorted_keys(builtins))
-    error(format("there is no name '%s'%s", raw.tostring(name),
+    local near = foreign[name] or host.nearest(raw.tostring(name), sorted_keys(builtins))
+    error(format("there is no name '%s'%s; a text is written in quotes", raw.tostring(name),
                  near and "; the nearest right one is '" .. near .. "'" or ""), 2)
   end,
 })

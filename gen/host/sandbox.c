@@ -206,8 +206,11 @@ static void load_text(lua_State *lua, const char *text, size_t length, const cha
         child->sources = source;
     }
     lua_pushfstring(lua, "%c%s", mark, shown);
-    if (luaL_loadbufferx(lua, text, length, lua_tostring(lua, -1), "t") != LUA_OK)
+    if (luaL_loadbufferx(lua, text, length, lua_tostring(lua, -1), "t") != LUA_OK) {
+        if (strstr(lua_tostring(lua, -1), "'}' expected"))
+            lua_pushfstring(lua, "%s; is a comma missing before it?", lua_tostring(lua, -1));
         lua_error(lua);
+    }
     lua_remove(lua, -2);
 }
 

@@ -1,0 +1,8 @@
+return job {
+  model = llama { layers = 2.5, hidden = 64, heads = 4, ffn = 128, vocab = "bytes" },
+  data  = text { files = "corpus" },
+  train = { batch = tokens "8K", steps = 10 },
+}
+--[[
+fraction.lua:2: model.layers: found "2.5", expected a whole number from 1 to 4096
+]]

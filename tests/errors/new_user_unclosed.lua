@@ -1,0 +1,7 @@
+return job {
+  model = llama { layers = 2, hidden = 64, heads = 4, ffn = 128, vocab = "bytes" },
+  data  = text { files = "corpus" },
+  train = { batch = tokens "8K", steps = 10 },
+--[[
+new_user_unclosed.lua:8: unexpected symbol near <eof>
+]]
