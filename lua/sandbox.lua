@@ -1,5 +1,5 @@
---- The library that scripts see: what Lua's own has, less what has a clock, an address, a hash order or
---- a file, and with every loop that a script can choose written in Lua, where the budget counts it.
+--- The library that scripts see: what Lua's own has, less what has a clock, an address, a hash order
+--- or a file, and with every loop that a script can choose written in Lua, where the budget counts it.
 --- The first thing that runs in a child; `host` holds functions of gen/host/sandbox.c:
 ---   charge(n)  write(text)  include(name)  nearest(word, names) -> name or nil  seed
 --- Returns the builtins and the globals of users' scripts, which read through to the builtins.
@@ -85,8 +85,8 @@ local function next(table, key)
   return keys[i], table[keys[i]]
 end
 
---- No finalizers, where a loop would not be counted, and no weak tables, which depend on when memory
---- is collected.
+--- No finalizers, where a loop would not be counted, and no weak tables, which depend on when
+--- memory is collected.
 local function setmetatable(table, meta)
   if type(meta) == "table" and (rawget(meta, "__gc") or rawget(meta, "__mode")) then
     error("a metatable may have neither __gc nor __mode here", 2)
@@ -175,8 +175,8 @@ local function less(a, b)
   return a < b
 end
 
---- Merge sort from the bottom up: equal elements keep their order, and an inconsistent `before` gives
---- some order instead of an error.
+--- Merge sort from the bottom up: equal elements keep their order, and an inconsistent `before`
+--- gives some order instead of an error.
 local function sort(list, before)
   before = before or less
   local count, width = #list, 1
@@ -227,8 +227,8 @@ local function random(low, high)
   return low + x % (span + 1)
 end
 
---- Pattern functions: what a match costs is the product at least; a pattern that is worse is ended by
---- the limit on processor time.
+--- Pattern functions: what a match costs is the product at least; a pattern that is worse is ended
+--- by the limit on processor time.
 local function bounded(name)
   local match = raw.string[name]
   return function(subject, pattern, ...)

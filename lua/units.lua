@@ -1,5 +1,5 @@
---- Sizes, lengths, rates and shares as people write them. Each function takes a number or a text and
---- returns a number, or nil where it is not one.
+--- Sizes, lengths, rates and shares as people write them. Each function takes a number or a text
+--- and returns a number, or nil where it is not one.
 local KI <const> = 1024
 local KILO <const> = 1000
 

@@ -50,7 +50,7 @@ void sandbox_load_ours(lua_State *lua, const char *name);
 void sandbox_load_users(lua_State *lua, const char *path);
 /* The text of a file under the sandbox's folder, recorded as included; NULL: there is none. */
 const char *sandbox_read(lua_State *lua, const char *name);
-/* The text of a user's file that was loaded, by the name that lua_Debug.short_src gives; or NULL. */
+/* The text of a user's file that was loaded, by its lua_Debug.short_src; or NULL. */
 const char *sandbox_source(lua_State *lua, const char *name);
 /* Takes from the budget of instructions what a C function is going to do; ends the child if it is
  * used up. Every function whose work a script chooses must call it. */

@@ -27,11 +27,12 @@ typedef struct Parsing {
     int                npolicies;
 } Parsing;
 
-/* ours(name): runs one of our Lua files and returns its value. */
+/* ours(name, ...): runs one of our Lua files and returns its value. */
 static int run_ours(lua_State *lua)
 {
     sandbox_load_ours(lua, luaL_checkstring(lua, 1));
-    lua_call(lua, 0, 1);
+    lua_replace(lua, 1);
+    lua_call(lua, lua_gettop(lua) - 1, 1);
     return 1;
 }
 

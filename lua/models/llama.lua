@@ -1,6 +1,6 @@
---- The Llama family (Touvron et al. 2023, arXiv 2302.13971): RMSNorm, RoPE, grouped-query attention,
---- SwiGLU. Forward operations only: backward is derived. A layer is pre, core, post; ranks may meet
---- between them, so an operation belongs to one part.
+--- The Llama family (Touvron et al. 2023, arXiv 2302.13971): RMSNorm, RoPE, grouped-query
+--- attention, SwiGLU. Forward operations only: backward is derived. A layer is pre, core, post;
+--- ranks may meet between them, so an operation belongs to one part.
 local llama = {}
 
 --- What a job may say about its shape; `default` where the job says nothing. Read by job.lua.
@@ -16,7 +16,8 @@ llama.fields = {
   epsilon    = { type = "number", above = 0, below = 1, default = 1e-5 },
   rope_theta = { type = "number", above = 1, default = 10000 },
   rope_scaling = { type = "group", fields = {
-    type             = { type = "word", words = { "default", "linear", "llama3", "yarn" }, required = true },
+    type             = { type = "word", required = true,
+                         words = { "default", "linear", "llama3", "yarn" } },
     factor           = { type = "number", above = 0, default = 1 },
     low_frequency    = { type = "number", above = 0, default = 1 },
     high_frequency   = { type = "number", above = 0, default = 4 },
@@ -27,7 +28,8 @@ llama.fields = {
   } },
 }
 
---- What depends on other fields. `wrong(field, found, expected, remedy)` ends the reading of the job.
+--- What depends on other fields. `wrong(field, found, expected, remedy)` ends the reading of the
+--- job.
 function llama.complete(shape, wrong)
   shape.kv_heads = shape.kv_heads or shape.heads
   if shape.heads % shape.kv_heads ~= 0 then
@@ -52,8 +54,8 @@ function llama.complete(shape, wrong)
   end
 end
 
---- Weights by their name in the codelets, with the Hugging Face tensors that lie in them one below the
---- other; "%d" is the layer. `deviation` is of the first values, none means ones.
+--- Weights by their name in the codelets, with the Hugging Face tensors that lie in them one below
+--- the other; "%d" is the layer. `deviation` is of the first values, none means ones.
 local function weights(m)
   local q, kv = m.heads * m.head_dim, m.kv_heads * m.head_dim
   local layer = "model.layers.%d."
@@ -147,20 +149,25 @@ function llama.from_config(config, wrong)
   only("partial_rotary_factor", 1, "1")
   only("quantization_config", nil, "no quantization")
   only("sliding_window", nil, "no sliding window")
-  if (config.attention_dropout or 0) ~= 0 then wrong("attention_dropout", config.attention_dropout, "0") end
+  if (config.attention_dropout or 0) ~= 0 then
+    wrong("attention_dropout", config.attention_dropout, "0")
+  end
 
   local rope = config.rope_parameters or config.rope_scaling or {}
   local scaling
   local kind = rope.rope_type or rope.type or "default"
   for _, key in ipairs { "mscale", "mscale_all_dim", "truncate" } do
-    if rope[key] ~= nil then wrong("rope_scaling." .. key, rope[key], "no such key: it is not built") end
+    if rope[key] ~= nil then
+      wrong("rope_scaling." .. key, rope[key], "no such key: it is not built")
+    end
   end
   if kind ~= "default" then
     scaling = {
       type = kind, factor = rope.factor, low_frequency = rope.low_freq_factor,
       high_frequency = rope.high_freq_factor,
       original_context = rope.original_max_position_embeddings or config.max_position_embeddings,
-      attention_factor = rope.attention_factor, beta_fast = rope.beta_fast, beta_slow = rope.beta_slow,
+      attention_factor = rope.attention_factor, beta_fast = rope.beta_fast,
+      beta_slow = rope.beta_slow,
     }
   end
   return {
