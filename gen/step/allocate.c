@@ -1,0 +1,266 @@
+/* allocate: gives every buffer of a rank its place in the rank's arena.
+ *   reads    a program with messages: its buffers, and how long each of their parts lives
+ *   writes   Buffer.offset, Buffer.parts, RankProgram.peak and peak_instruction; nothing else
+ *   fails    peak above the capacity: how much is missing, and where; the driver may go back
+ *   stands   after overlap, because a receive that is posted early lengthens a life
+ * Buffer after buffer, each in the lowest gap that is free while its parts live (greedy, Pisarchyk
+ * and Lee 2020, arXiv 2001.03288). No order of buffers is best for every program: each of these is
+ * tried, the least peak stays; ties go to the earlier key, and within one to the lower number. What
+ * is placed stands in one list by address, so that a gap is found in one walk from below. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gen/step/lives.h"
+#include "gen/step/passes.h"
+
+/* A buffer as the keys see it. */
+typedef struct Item {
+    int     buffer, first, last; /* over all of its parts  */
+    int64_t bytes;
+    double  key; /* larger ones are placed first           */
+} Item;
+
+/* A part in its place. */
+typedef struct Placed {
+    int64_t start, past;
+    int     first, last;
+} Placed;
+
+typedef struct Arena {
+    const RankProgram *rank;
+    Item              *items; /* [nitems] */
+    int                nitems;
+    Placed            *placed; /* by start */
+    int                nplaced;
+} Arena;
+
+typedef double (*Key)(const Item *item);
+
+static double by_size(const Item *item)
+{
+    return (double)item->bytes;
+}
+
+static double by_size_and_life(const Item *item)
+{
+    return (double)item->bytes * (item->last - item->first + 1);
+}
+
+static double by_start(const Item *item)
+{
+    return -item->first;
+}
+
+static double by_end(const Item *item)
+{
+    return item->last;
+}
+
+static double by_life(const Item *item)
+{
+    return item->last - item->first;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const Item *x = a, *y = b;
+    if (x->key != y->key)
+        return x->key > y->key ? -1 : 1;
+    if (x->bytes != y->bytes)
+        return x->bytes > y->bytes ? -1 : 1;
+    return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
+}
+
+static int64_t align(int64_t bytes)
+{
+    return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+}
+
+/* The lowest place at or above `least` where so many bytes are free from `first` to `last`. */
+static int64_t lowest_gap(const Arena *arena, int64_t least, int64_t bytes, int first, int last)
+{
+    int64_t at = least;
+    for (int i = 0; i < arena->nplaced && arena->placed[i].start < at + bytes; i++) {
+        const Placed *other = &arena->placed[i];
+        if (other->past > at && other->first <= last && first <= other->last)
+            at = other->past;
+    }
+    return at;
+}
+
+/* Where the whole buffer fits: each part pushes it up until none does. */
+static int64_t find_place(const Arena *arena, const Buffer *buffer)
+{
+    int64_t base = arena->rank->static_bytes;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int i = 0; i < buffer->nparts; i++) {
+            const BufferPart *part  = &buffer->parts[i];
+            int64_t           start = part_start(buffer, part);
+            int64_t           at = lowest_gap(arena, base + start, part_past(buffer, part) - start,
+                                              part->first, part->last);
+            if (at > base + start) {
+                base  = align(at - start);
+                moved = true;
+            }
+        }
+    }
+    return base;
+}
+
+static void put(Arena *arena, Placed placed)
+{
+    int low = 0, high = arena->nplaced;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (arena->placed[middle].start <= placed.start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    memmove(&arena->placed[low + 1], &arena->placed[low],
+            (size_t)(arena->nplaced - low) * sizeof placed);
+    arena->placed[low] = placed;
+    arena->nplaced++;
+}
+
+/* Places all buffers in the order of the key; offsets [nbuffers] are written. Returns the peak. */
+static int64_t fill_arena(Arena *arena, Key key, int64_t *offsets)
+{
+    int64_t peak = arena->rank->static_bytes;
+    for (int i = 0; i < arena->nitems; i++)
+        arena->items[i].key = key(&arena->items[i]);
+    qsort(arena->items, (size_t)arena->nitems, sizeof *arena->items, by_key);
+    arena->nplaced = 0;
+    for (int i = 0; i < arena->nitems; i++) {
+        int           number = arena->items[i].buffer;
+        const Buffer *buffer = &arena->rank->buffers[number];
+        offsets[number]      = find_place(arena, buffer);
+        for (int k = 0; k < buffer->nparts; k++) {
+            const BufferPart *part = &buffer->parts[k];
+            put(arena,
+                (Placed){offsets[number] + part_start(buffer, part),
+                         offsets[number] + part_past(buffer, part), part->first, part->last});
+        }
+        int64_t past = offsets[number] + buffer->bytes;
+        peak         = past > peak ? past : peak;
+    }
+    return peak;
+}
+
+static Arena new_arena(Region *region, const RankProgram *rank)
+{
+    Arena arena  = {.rank = rank, .items = REGION_ARRAY(region, Item, rank->nbuffers)};
+    int   nparts = 0;
+    for (int i = 0; i < rank->nbuffers; i++) {
+        const Buffer *buffer = &rank->buffers[i];
+        if (buffer->is_static || !buffer->nparts)
+            continue;
+        Item item = {.buffer = i, .first = buffer->parts[0].first, .bytes = buffer->bytes};
+        for (int k = 0; k < buffer->nparts; k++) {
+            item.first = buffer->parts[k].first < item.first ? buffer->parts[k].first : item.first;
+            item.last  = buffer->parts[k].last > item.last ? buffer->parts[k].last : item.last;
+        }
+        nparts += buffer->nparts;
+        arena.items[arena.nitems++] = item;
+    }
+    arena.placed = REGION_ARRAY(region, Placed, nparts);
+    return arena;
+}
+
+/* The first instruction at which the highest byte is in use. */
+static int find_peak(const RankProgram *rank)
+{
+    int instruction = rank->ninstructions - 1;
+    for (int i = 0; i < rank->nbuffers; i++) {
+        const Buffer *buffer = &rank->buffers[i];
+        for (int k = 0; k < buffer->nparts; k++) {
+            const BufferPart *part = &buffer->parts[k];
+            if (buffer->offset + part_past(buffer, part) == rank->peak && part->first < instruction)
+                instruction = part->first;
+        }
+    }
+    return instruction;
+}
+
+static void place_buffers(Region *region, RankProgram *rank)
+{
+    static const Key keys[] = {by_size_and_life, by_start, by_size, by_end, by_life};
+    Arena            arena  = new_arena(region, rank);
+    int64_t          least  = largest_live_bytes(region, rank);
+    int64_t         *offset = REGION_ARRAY(region, int64_t, rank->nbuffers);
+    rank->peak              = INT64_MAX;
+    for (int k = 0; k < COUNT(keys) && rank->peak > least; k++) {
+        int64_t peak = fill_arena(&arena, keys[k], offset);
+        if (peak >= rank->peak)
+            continue;
+        rank->peak = peak;
+        for (int i = 0; i < arena.nitems; i++)
+            rank->buffers[arena.items[i].buffer].offset = offset[arena.items[i].buffer];
+    }
+    rank->peak_instruction = find_peak(rank);
+}
+
+/* ---- the complaint ---- */
+
+static bool lives_at(const Buffer *buffer, int instruction)
+{
+    for (int k = 0; k < buffer->nparts; k++)
+        if (buffer->parts[k].first <= instruction && instruction <= buffer->parts[k].last)
+            return true;
+    return false;
+}
+
+/* "C2.L4.q 1.5 MiB, ...": the five largest that live there. */
+static const char *largest_buffers(Region *region, const RankProgram *rank, int instruction)
+{
+    Text  text  = text_new(region);
+    bool *named = REGION_ARRAY(region, bool, rank->nbuffers);
+    for (int n = 0; n < 5; n++) {
+        int best = -1;
+        for (int i = 0; i < rank->nbuffers; i++)
+            if (!named[i] && lives_at(&rank->buffers[i], instruction) &&
+                (best < 0 || rank->buffers[i].bytes > rank->buffers[best].bytes))
+                best = i;
+        if (best < 0)
+            break;
+        named[best] = true;
+        text_add(&text, "%s%s %s", n ? ", " : "", rank->buffers[best].name,
+                 text_size(region, rank->buffers[best].bytes));
+    }
+    return text.at;
+}
+
+static bool too_small(const Program *program, int number, const Codelets *codelets, Error *error)
+{
+    const RankProgram *rank   = &program->ranks[number];
+    const Instruction *at     = &rank->instructions[rank->peak_instruction];
+    Region            *region = program->region;
+    const char        *what =
+        at->kind == PW_CALL ? codelets->items[at->codelet].name : instruction_names[at->kind];
+    return error_input(
+        error,
+        "step %" PRId64 ": rank %d needs %s (%" PRId64 " bytes) and may take %s: %" PRId64
+        " bytes are missing at instruction %d (%s, chunk %d, layer %d). The weights' part is %s; "
+        "the largest buffers there are %s. Recompute more, make chunks smaller or stages more, or "
+        "let the rank take %" PRId64 " bytes",
+        program->step, number, text_size(region, rank->peak), rank->peak,
+        text_size(region, rank->capacity), rank->peak - rank->capacity, rank->peak_instruction,
+        what, at->chunk, at->layer, text_size(region, rank->static_bytes),
+        largest_buffers(region, rank, rank->peak_instruction), rank->peak);
+}
+
+bool allocate(Program *program, const Codelets *codelets, Error *error)
+{
+    if (!program_check(program, codelets, NULL, error))
+        return false;
+    for (int rank = 0; rank < program->nranks; rank++) {
+        find_lives(program->region, &program->ranks[rank], codelets);
+        place_buffers(program->region, &program->ranks[rank]);
+    }
+    for (int rank = 0; rank < program->nranks; rank++)
+        if (program->ranks[rank].peak > program->ranks[rank].capacity)
+            return too_small(program, rank, codelets, error);
+    return true;
+}
