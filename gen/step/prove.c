@@ -339,40 +339,54 @@ static bool all_updated(Prover *prover)
     return true;
 }
 
-/* Losses and sampled tokens that the trainer looks for are where it looks. */
-static bool results_stand(Prover *prover, int rank)
+static bool losses_stand(Prover *prover, int rank)
 {
     const RankProgram *program = &prover->program->ranks[rank];
     int                losses  = program_buffer(program, "losses");
-    int                next    = program_buffer(program, "next");
     Site               end     = {prover, rank, program->ninstructions,
                                   &(Instruction){.kind = PW_MARK, .letter = 'E', .chunk = 0}};
-    if (losses >= 0 && prover->program->nlosses &&
-        !losses_complete(end, "losses", program->buffers[losses].offset))
-        return false;
+    return losses < 0 || prover->program->nlosses == 0 ||
+           losses_complete(end, "losses", program->buffers[losses].offset);
+}
+
+/* Whether the sampled tokens lie on this rank, one after the other. */
+static bool has_samples(Prover *prover, int rank)
+{
+    const RankProgram *program = &prover->program->ranks[rank];
+    const Memory      *memory  = &prover->ranks[rank].memory;
+    int                next    = program_buffer(program, "next");
     if (next < 0)
-        return true;
-    const Buffer *buffer = &program->buffers[next];
-    const Memory *memory = &prover->ranks[rank].memory;
-    int           first  = memory_find(memory, buffer->offset);
-    int64_t       past   = buffer->offset + buffer->rows * buffer->row_bytes;
-    if (first == memory->count ||
-        prover->things[memory->extents[first].thing].name != name_of(prover, "tokens"))
-        return fail_at_end(prover, rank, found_at(end, buffer->offset), "the sampled tokens");
-    return expect(end, "next", memory->extents[first].thing, buffer->offset, past,
-                  memory->extents[first].origin);
+        return false;
+    int64_t at    = program->buffers[next].offset;
+    int64_t past  = at + program->buffers[next].rows * program->buffers[next].row_bytes;
+    int     first = memory_find(memory, at);
+    for (int i = first; i < memory->count && memory->extents[i].at <= at; i++) {
+        const Extent *extent = &memory->extents[i];
+        const Thing  *thing  = &prover->things[extent->thing];
+        if (thing->kind != THING_TOKENS || thing->name != name_of(prover, "tokens") ||
+            extent->thing != memory->extents[first].thing ||
+            extent->origin != memory->extents[first].origin)
+            return false;
+        at = extent->past;
+        if (at >= past)
+            return true;
+    }
+    return false;
 }
 
 static bool end_of_step(Prover *prover)
 {
     const Program *program = prover->program;
-    bool           losses  = program->nlosses == 0;
+    bool           losses = false, samples = false;
     for (int rank = 0; rank < program->nranks; rank++) {
-        losses = losses || program_buffer(&program->ranks[rank], "losses") >= 0;
-        if (!results_stand(prover, rank))
+        losses  = losses || program_buffer(&program->ranks[rank], "losses") >= 0;
+        samples = samples || has_samples(prover, rank);
+        if (!losses_stand(prover, rank))
             return false;
     }
-    if (!losses || (program->nlosses == 0 && program->kind != PW_GENERATE))
+    if (program->kind == PW_GENERATE)
+        return samples || fail_at_end(prover, 0, "no rank that has them", "all sampled tokens");
+    if (!losses || program->nlosses == 0)
         return fail_at_end(prover, 0, "no losses on any rank", "those of all sequences");
     return program->kind != PW_TRAIN || all_updated(prover);
 }

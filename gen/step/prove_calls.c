@@ -26,6 +26,8 @@ typedef struct Call {
     Span          *spans;
     int            nspans, room;
     int            weight, layer; /* of an update: whose gradient it reads                      */
+    const CallSegment *segments;  /* the call's own, or found in what it reads                  */
+    int                nsegments;
 } Call;
 
 static int64_t batch_tokens(const Prover *prover)
@@ -55,8 +57,8 @@ static bool check_segments(Call *call)
     const Instruction *instruction = call->site.instruction;
     const Prover      *prover      = call->site.prover;
     int64_t            row         = 0;
-    for (int i = 0; i < instruction->nsegments; i++) {
-        const CallSegment *segment = &instruction->segments[i];
+    for (int i = 0; i < call->nsegments; i++) {
+        const CallSegment *segment = &call->segments[i];
         if (segment->sequence < 0 || segment->sequence >= prover->nsequences)
             return refuse(call->site, "segment %d: found sequence %d, expected one of %d", i,
                           segment->sequence, prover->nsequences);
@@ -77,6 +79,63 @@ static bool check_segments(Call *call)
                   instruction->tokens, (long long)row);
 }
 
+static bool goes_by_segments(const Codelet *codelet)
+{
+    for (int i = 0; i < codelet->noperands; i++)
+        if (codelet->operands[i].rows == ROWS_CONTEXT || codelet->operands[i].rows == ROWS_SEGMENT)
+            return true;
+    return false;
+}
+
+static const Operand *first_rows_read(const Call *call)
+{
+    for (int i = 0; i < call->codelet->noperands; i++)
+        if (call->codelet->operands[i].rows == ROWS_TOKEN &&
+            call->codelet->operands[i].access == ACCESS_READ)
+            return &call->site.instruction->operands[i];
+    return NULL;
+}
+
+/* A call that treats every row alike is told no segments: its tokens are those whose values it
+ * reads first; all else that it reads must be of the same. */
+static bool find_segments(Call *call)
+{
+    Prover        *prover = call->site.prover;
+    const Operand *rows   = first_rows_read(call);
+    CallSegment   *found  = NULL;
+    int            room = 0, row = 0;
+    int64_t        at, past;
+    call->segments  = call->site.instruction->segments;
+    call->nsegments = call->site.instruction->nsegments;
+    if (call->nsegments > 0 || goes_by_segments(call->codelet) || !rows)
+        return true;
+    if (!operand_range(call->site, "rows", rows, &at, &past) ||
+        !may_touch(call->site, "rows", at, past, false) ||
+        !expect_written(call->site, "rows", at, past))
+        return false;
+    const Memory *memory    = &prover->ranks[call->site.rank].memory;
+    int64_t       row_bytes = (past - at) / rows->rows;
+    for (int i = memory_find(memory, at); at < past; i++) {
+        const Extent *extent = &memory->extents[i];
+        const Thing  *thing  = &prover->things[extent->thing];
+        int64_t       end    = extent->past < past ? extent->past : past;
+        if (thing->row_bytes != row_bytes || (end - at) % row_bytes)
+            return refuse(call->site, "rows at 0x%llx: found %s, expected rows of tokens",
+                          (long long)at, extent_words(prover, extent));
+        CallSegment segment = {.row      = row,
+                               .tokens   = (int)((end - at) / row_bytes),
+                               .context  = (int)((at - extent->origin) / row_bytes),
+                               .sequence = thing->sequence,
+                               .kv       = -1,
+                               .dkv      = -1};
+        row += segment.tokens;
+        at = end;
+        REGION_APPEND(prover->region, found, call->nsegments, room, segment);
+    }
+    call->segments = found;
+    return true;
+}
+
 static bool check_form(Call *call)
 {
     const Instruction *instruction = call->site.instruction;
@@ -88,10 +147,6 @@ static bool check_form(Call *call)
     if (instruction->noperands != call->codelet->noperands)
         return refuse(call->site, "found %d operands, expected %d", instruction->noperands,
                       call->codelet->noperands);
-    for (int i = 0; i < instruction->noperands; i++)
-        if (instruction->operands[i].access != call->codelet->operands[i].access)
-            return refuse(call->site, "%s: found another access than the table's",
-                          call->codelet->operands[i].name);
     if (call->codelet->direction == DIRECTION_UPDATE)
         return true;
     int64_t first = call->codelet->part == PART_EMBED  ? -1
@@ -103,7 +158,7 @@ static bool check_form(Call *call)
     if (instruction->layer < first || instruction->layer > last)
         return refuse(call->site, "found layer %d, expected one of [%lld, %lld]",
                       instruction->layer, (long long)first, (long long)last);
-    return check_segments(call);
+    return find_segments(call) && check_segments(call);
 }
 
 static bool add_span(Call *call, Span span)
@@ -113,7 +168,7 @@ static bool add_span(Call *call, Span span)
                   (span.operand->role == ROLE_WEIGHT || span.operand->role == ROLE_MOMENT1 ||
                    span.operand->role == ROLE_MOMENT2);
     REGION_APPEND(call->site.prover->region, call->spans, call->nspans, call->room, span);
-    return touch(call->site, span.operand->name, span.at, span.past, writes) &&
+    return may_touch(call->site, span.operand->name, span.at, span.past, writes) &&
            (!writes || update || may_write(call->site, span.operand->name, span.at, span.past));
 }
 
@@ -129,10 +184,9 @@ static bool check_row(const Call *call, const CodeletOperand *operand, int buffe
 /* Keys and values, and their gradients: pre has its own rows, core all from the first. */
 static bool find_context_rows(Call *call, Span span)
 {
-    const Instruction *instruction = call->site.instruction;
-    bool               gradient    = span.operand->role == ROLE_DKV;
-    for (int i = 0; i < instruction->nsegments; i++) {
-        const CallSegment *segment = &instruction->segments[i];
+    bool gradient = span.operand->role == ROLE_DKV;
+    for (int i = 0; i < call->nsegments; i++) {
+        const CallSegment *segment = &call->segments[i];
         int                buffer  = gradient ? segment->dkv : segment->kv;
         int64_t            zero    = gradient ? segment->dkv_row : segment->kv_row;
         if (!gradient && span.operand->access == ACCESS_WRITE &&
@@ -160,11 +214,11 @@ static bool find_token_rows(Call *call, Span span, const Operand *operand)
         return refuse(call->site, "%s: found %lld rows, expected %d", span.operand->name,
                       (long long)operand->rows, instruction->tokens);
     int64_t row_bytes = (past - at) / operand->rows;
-    for (int i = 0; i < instruction->nsegments; i++) {
+    for (int i = 0; i < call->nsegments; i++) {
         span.segment = i;
-        span.at      = at + instruction->segments[i].row * row_bytes;
-        span.past    = span.at + instruction->segments[i].tokens * row_bytes;
-        span.first   = instruction->segments[i].context;
+        span.at      = at + call->segments[i].row * row_bytes;
+        span.past    = span.at + call->segments[i].tokens * row_bytes;
+        span.first   = call->segments[i].context;
         if (!add_span(call, span))
             return false;
     }
@@ -174,7 +228,7 @@ static bool find_token_rows(Call *call, Span span, const Operand *operand)
 static bool find_segment_rows(Call *call, Span span, const Operand *operand)
 {
     int64_t at, past;
-    int     nsegments = call->site.instruction->nsegments;
+    int     nsegments = call->nsegments;
     if (!check_row(call, span.operand, operand->buffer) ||
         !operand_range(call->site, span.operand->name, operand, &at, &past))
         return false;
@@ -278,11 +332,11 @@ static int thing_named(const Call *call, const Span *span)
     const CodeletOperand *operand     = span->operand;
     const Instruction    *instruction = call->site.instruction;
     int64_t               row_bytes   = operand->columns * operand->element_bytes;
-    const CallSegment *segment = span->segment < 0 ? NULL : &instruction->segments[span->segment];
-    Thing              thing   = {.name      = span->name,
-                                  .layer     = instruction->layer + operand->shift,
-                                  .sequence  = segment ? segment->sequence : 0,
-                                  .row_bytes = segment ? row_bytes : 0};
+    const CallSegment    *segment     = span->segment < 0 ? NULL : &call->segments[span->segment];
+    Thing                 thing       = {.name      = span->name,
+                                         .layer     = instruction->layer + operand->shift,
+                                         .sequence  = segment ? segment->sequence : 0,
+                                         .row_bytes = segment ? row_bytes : 0};
     switch (operand->role) {
     case ROLE_TOKENS:
         thing.kind  = THING_TOKENS;
@@ -416,7 +470,7 @@ static bool state_is_first(Call *call, const Span *span, ThingKind kind)
 static bool later_queries_are_in(Call *call, const Span *span)
 {
     Prover            *prover  = call->site.prover;
-    const CallSegment *segment = &call->site.instruction->segments[span->segment];
+    const CallSegment *segment = &call->segments[span->segment];
     int64_t            past    = segment->context + segment->tokens;
     int64_t            length  = length_of(prover, segment->sequence);
     if (segment->flags & PW_SEGMENT_DKV_FIRST)
@@ -426,7 +480,8 @@ static bool later_queries_are_in(Call *call, const Span *span)
                       "expected it where the sequence's %lld end",
                       span->operand->name, segment->context, (long long)past, segment->sequence,
                       (long long)length);
-    Thing later = prover->things[thing_named(call, span)];
+    int   whole = thing_named(call, span);
+    Thing later = prover->things[whole];
     later.low   = past;
     return expect(call->site, span->operand->name, thing_of(prover, later), span->at, span->past,
                   origin_of(span));
@@ -477,8 +532,8 @@ static bool add_gradient(Call *call, const Span *span)
     if (share < 0)
         return false;
     Cover *cover = &prover->covers[prover->things[share].low];
-    for (int i = 0; i < instruction->nsegments; i++) {
-        const CallSegment *segment = &instruction->segments[i];
+    for (int i = 0; i < call->nsegments; i++) {
+        const CallSegment *segment = &call->segments[i];
         int64_t first = shift + prover->first_token[segment->sequence] + segment->context;
         if (!cover_add(prover, cover, first, first + segment->tokens))
             return refuse(
@@ -488,39 +543,38 @@ static bool add_gradient(Call *call, const Span *span)
                 span->operand->name, segment->context, segment->context + segment->tokens,
                 segment->sequence);
     }
-    store(call->site, share, span->at, span->past, span->at);
+    store_thing(call->site, share, span->at, span->past, span->at);
     return true;
 }
 
 static void write_state(Call *call, const Span *span, ThingKind kind)
 {
     Thing state = {.kind = kind, .name = call->weight, .layer = call->layer, .low = 1};
-    store(call->site, thing_of(call->site.prover, state), span->at, span->past, span->at);
+    store_thing(call->site, thing_of(call->site.prover, state), span->at, span->past, span->at);
 }
 
 static void write_loss(Call *call, const Span *span)
 {
-    const CallSegment *segment = &call->site.instruction->segments[span->segment];
+    const CallSegment *segment = &call->segments[span->segment];
     Thing              loss    = {.kind     = THING_LOSS,
                                   .sequence = segment->sequence,
                                   .low      = segment->context,
                                   .high     = segment->context + segment->tokens};
-    store(call->site, thing_of(call->site.prover, loss), span->at, span->past, span->at);
+    store_thing(call->site, thing_of(call->site.prover, loss), span->at, span->past, span->at);
 }
 
 /* The token after the call's last one. */
 static void write_next(Call *call, const Span *span)
 {
-    const Instruction *instruction = call->site.instruction;
-    const CallSegment *segment     = &instruction->segments[instruction->nsegments - 1];
-    Prover            *prover      = call->site.prover;
-    Thing              next        = {.kind      = THING_TOKENS,
-                                      .name      = name_of(prover, "tokens"),
-                                      .sequence  = segment->sequence,
-                                      .row_bytes = sizeof(int32_t)};
-    int64_t            token       = segment->context + segment->tokens;
-    store(call->site, thing_of(prover, next), span->at, span->past,
-          span->at - token * next.row_bytes);
+    const CallSegment *segment = &call->segments[call->nsegments - 1];
+    Prover            *prover  = call->site.prover;
+    Thing              next    = {.kind      = THING_TOKENS,
+                                  .name      = name_of(prover, "tokens"),
+                                  .sequence  = segment->sequence,
+                                  .row_bytes = sizeof(int32_t)};
+    int64_t            token   = segment->context + segment->tokens;
+    store_thing(call->site, thing_of(prover, next), span->at, span->past,
+                span->at - token * next.row_bytes);
 }
 
 static bool write_span(Call *call, const Span *span)
@@ -539,7 +593,7 @@ static bool write_span(Call *call, const Span *span)
         return true;
     case ROLE_NORM: {
         Thing norm = {.kind = THING_NORM, .name = call->weight, .layer = call->layer};
-        store(call->site, thing_of(call->site.prover, norm), span->at, span->past, span->at);
+        store_thing(call->site, thing_of(call->site.prover, norm), span->at, span->past, span->at);
         return true;
     }
     case ROLE_LOSS:
@@ -549,7 +603,7 @@ static bool write_span(Call *call, const Span *span)
         write_next(call, span);
         return true;
     default:
-        store(call->site, thing_named(call, span), span->at, span->past, origin_of(span));
+        store_thing(call->site, thing_named(call, span), span->at, span->past, origin_of(span));
         return true;
     }
 }

@@ -235,7 +235,7 @@ bool expect_written(Site site, const char *what, int64_t at, int64_t past)
                                   (long long)done, found_at(site, done));
 }
 
-bool touch(Site site, const char *what, int64_t at, int64_t past, bool writes)
+bool may_touch(Site site, const char *what, int64_t at, int64_t past, bool writes)
 {
     const ProvenRank *rank = &site.prover->ranks[site.rank];
     for (const Lock *lock = rank->locks; lock < rank->locks + rank->nlocks; lock++) {

@@ -229,7 +229,7 @@ static bool open_message(Site site, Entry *entry)
     bool    sends = site.instruction->kind == PW_SEND;
     int64_t at, past;
     if (!operand_range(site, "bytes", &site.instruction->operands[0], &at, &past) ||
-        !touch(site, "bytes", at, past, !sends) ||
+        !may_touch(site, "bytes", at, past, !sends) ||
         (sends && !expect_written(site, "bytes", at, past)) ||
         (!sends && !may_write(site, "bytes", at, past)))
         return false;

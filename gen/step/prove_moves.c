@@ -6,7 +6,7 @@ int64_t length_of(const Prover *prover, int sequence)
     return prover->first_token[sequence + 1] - prover->first_token[sequence];
 }
 
-void store(Site site, int thing, int64_t at, int64_t past, int64_t origin)
+void store_thing(Site site, int thing, int64_t at, int64_t past, int64_t origin)
 {
     memory_write(site.prover, &site.prover->ranks[site.rank].memory,
                  (Extent){at, past, origin, thing, site.number});
@@ -81,7 +81,7 @@ static bool load_operand(Site site, const char *what, const Operand *operand)
 {
     const Instruction *instruction = site.instruction;
     int64_t            at, past;
-    if (!operand_range(site, what, operand, &at, &past) || !touch(site, what, at, past, true) ||
+    if (!operand_range(site, what, operand, &at, &past) || !may_touch(site, what, at, past, true) ||
         !may_write(site, what, at, past))
         return false;
     int64_t row = 0, row_bytes = sizeof(int32_t);
@@ -97,8 +97,8 @@ static bool load_operand(Site site, const char *what, const Operand *operand)
                         .sequence  = source->sequence,
                         .row_bytes = row_bytes};
         if (row <= operand->rows)
-            store(site, thing_of(site.prover, tokens), at + source->row * row_bytes,
-                  at + row * row_bytes, at + (source->row - source->context) * row_bytes);
+            store_thing(site, thing_of(site.prover, tokens), at + source->row * row_bytes,
+                        at + row * row_bytes, at + (source->row - source->context) * row_bytes);
     }
     return row == operand->rows || refuse(site, "%s: found %lld rows, expected %lld", what,
                                           (long long)operand->rows, (long long)row);
@@ -126,8 +126,8 @@ bool prove_add(Site site)
         return refuse(site, "found %d operands, expected 2", instruction->noperands);
     if (!operand_range(site, "sum", &instruction->operands[0], &to, &to_past) ||
         !operand_range(site, "share", &instruction->operands[1], &from, &from_past) ||
-        !touch(site, "sum", to, to_past, true) || !touch(site, "share", from, from_past, false) ||
-        !may_write(site, "sum", to, to_past))
+        !may_touch(site, "sum", to, to_past, true) ||
+        !may_touch(site, "share", from, from_past, false) || !may_write(site, "sum", to, to_past))
         return false;
     if (to < from_past && from < to_past)
         return refuse(site, "found a share in the bytes of the sum, expected it apart");
@@ -150,7 +150,7 @@ bool prove_add(Site site)
         if (!cover_add(prover, cover, added.ranges[i][0], added.ranges[i][1]))
             return refuse(site, "found a share of tokens that the sum has already, expected each "
                                 "token once");
-    store(site, sum, to, to_past, to);
+    store_thing(site, sum, to, to_past, to);
     return true;
 }
 
@@ -160,8 +160,8 @@ bool prove_clear(Site site)
     if (site.instruction->noperands != 1)
         return refuse(site, "found %d operands, expected 1", site.instruction->noperands);
     if (!operand_range(site, "bytes", &site.instruction->operands[0], &at, &past) ||
-        !touch(site, "bytes", at, past, true) || !may_write(site, "bytes", at, past))
+        !may_touch(site, "bytes", at, past, true) || !may_write(site, "bytes", at, past))
         return false;
-    store(site, thing_of(site.prover, (Thing){.kind = THING_ZEROS}), at, past, at);
+    store_thing(site, thing_of(site.prover, (Thing){.kind = THING_ZEROS}), at, past, at);
     return true;
 }

@@ -132,7 +132,7 @@ const char *found_at(Site site, int64_t at);
 bool        expect_written(Site site, const char *what, int64_t at, int64_t past);
 /* Weights, moments and tables are written by their update alone. */
 bool may_write(Site site, const char *what, int64_t at, int64_t past);
-bool touch(Site site, const char *what, int64_t at, int64_t past, bool writes);
+bool may_touch(Site site, const char *what, int64_t at, int64_t past, bool writes);
 bool operand_range(Site site, const char *what, const Operand *operand, int64_t *at, int64_t *past);
 bool buffer_range(Site site, const char *what, int buffer, int64_t row, int64_t rows, int64_t *at,
                   int64_t *past);
@@ -142,7 +142,7 @@ bool    prove_load(Site site);
 bool    prove_add(Site site);
 bool    prove_clear(Site site);
 int64_t length_of(const Prover *prover, int sequence);
-void    store(Site site, int thing, int64_t at, int64_t past, int64_t origin);
+void    store_thing(Site site, int thing, int64_t at, int64_t past, int64_t origin);
 Extent *share_at(const Prover *prover, int rank, int64_t at, int64_t past);
 /* The sum that an add goes into: begun by the flag or by zeros, or going on. -1: refused. */
 int open_share(Site site, const char *what, bool first, int weight, int layer, int64_t at,
