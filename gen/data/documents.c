@@ -16,20 +16,20 @@
 #define LARGEST_LENGTHS ((size_t)1 << 32)
 #define LARGEST_RECORD ((size_t)1 << 20)
 
+/* `path` without this ending, if it has it. */
+static const char *without(Region *region, const char *path, const char *ending)
+{
+    size_t length = strlen(path), tail = strlen(ending);
+    if (length > tail && strcmp(path + length - tail, ending) == 0)
+        length -= tail;
+    return region_format(region, "%.*s", (int)length, path);
+}
+
 const char *data_prefix(Region *region, const Job *job)
 {
-    if (job->data.kind == DATA_TOKEN_SET) {
-        const char *path   = path_join(region, job->folder, job->data.path);
-        size_t      length = strlen(path);
-        if (length > 4 && strcmp(path + length - 4, ".idx") == 0)
-            length -= 4;
-        return region_format(region, "%.*s", (int)length, path);
-    }
-    const char *path   = job->path;
-    size_t      length = strlen(path);
-    if (length > 4 && strcmp(path + length - 4, ".lua") == 0)
-        length -= 4;
-    return region_format(region, "%.*s.data/tokens", (int)length, path);
+    if (job->data.kind == DATA_TOKEN_SET)
+        return without(region, path_join(region, job->folder, job->data.path), ".idx");
+    return region_format(region, "%s.data/tokens", without(region, job->path, ".lua"));
 }
 
 /* What the token set depends on beside its sources. */
@@ -166,7 +166,7 @@ static bool open_lengths(Region *region, const Job *job, JobDocuments *documents
 
 bool data_open(Region *region, const Job *job, JobDocuments *documents, Error *error)
 {
-    *documents = (JobDocuments){0};
+    *documents = (JobDocuments){.name = without(region, path_name(job->path), ".lua")};
     if (job->data.kind == DATA_LENGTHS)
         return open_lengths(region, job, documents, error);
     const char *prefix = data_prefix(region, job);
@@ -183,5 +183,6 @@ Lengths *data_lengths(Region *region, const JobDocuments *documents)
     const TokenIndex *index = documents->index;
     if (!index)
         return documents->lengths;
-    return lengths_count(region, index->length, index->documents, path_name(index->prefix));
+    return lengths_count(region, index->length, index->documents,
+                         documents->name ? documents->name : path_name(index->prefix));
 }

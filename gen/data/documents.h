@@ -34,7 +34,8 @@ const char *data_prefix(Region *region, const Job *job);
 typedef struct JobDocuments {
     TokenIndex *index;
     Lengths    *lengths;
-    const char *hash; /* of the .idx, or of the file of lengths */
+    const char *name; /* the job's, for statistics; NULL: the token set's               */
+    const char *hash; /* of the .idx, or of the file of lengths                         */
 } JobDocuments;
 bool data_open(Region *region, const Job *job, JobDocuments *documents, Error *error);
 

@@ -113,6 +113,7 @@ Test(documents, a_folder_is_read_in_the_order_of_its_paths)
     cr_assert_eq(documents.index->documents, 3);
     cr_assert_eq(documents.index->bin_bytes, 38);
     cr_assert_eq(data_lengths(region, &documents)->tokens, 19);
+    cr_assert_str_eq(data_lengths(region, &documents)->name, "job");
     cr_assert_null(documents.index->prompt);
 }
 
