@@ -4,7 +4,8 @@ local chunking, orders, recompute, plan = pw.chunking, pw.orders, pw.recompute, 
 
 return policy {
   name    = "1f1b",
-  options = { chunk = 0 },                                  -- tokens in a chunk; 0: a full context
+  options = { chunk = 0,                                    -- tokens in a chunk; 0: a full context
+              spare = 0 },                                  -- forwards further ahead
   --- @param batch Batch
   --- @param layout Layout
   --- @param cost Cost
@@ -13,7 +14,7 @@ return policy {
     local limit  = options.chunk > 0 and options.chunk or batch.context
     local chunks = chunking.whole(batch.sequences, limit)   -- 1 chunks: nothing is cut
     local stages = layout.stages                            -- 2 where: as laid out for the job
-    local order  = orders.one_f_one_b(chunks, #stages)      -- 3 order
+    local order  = orders.one_f_one_b(chunks, #stages, options.spare)      -- 3 order
     local levels = recompute.least(stages, order, cost)     -- 4 recompute only what must go
     return plan.pipeline { stages = stages, chunks = chunks, order = order, recompute = levels }
   end,

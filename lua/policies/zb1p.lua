@@ -5,7 +5,8 @@ local chunking, orders, recompute, plan = pw.chunking, pw.orders, pw.recompute, 
 return policy {
   name    = "zb1p",
   options = { chunk = 0,                                    -- tokens in a chunk; 0: a full context
-              waiting = 0 },                                -- most W put off on a rank; 0: as many as stages
+              spare = 0,                                    -- forwards further ahead
+              waiting = 0 },                                -- most W put off on a rank; 0: one a stage
   --- @param batch Batch
   --- @param layout Layout
   --- @param cost Cost
@@ -16,7 +17,7 @@ return policy {
     local stages  = layout.stages                           -- 2 where: as laid out for the job
     local waiting = options.waiting > 0 and options.waiting or #stages
     local order   = cost:arrange {                          -- 3 order: W where it fits
-      stages = stages, chunks = chunks, order = orders.one_f_one_b(chunks, #stages),
+      stages = stages, chunks = chunks, order = orders.one_f_one_b(chunks, #stages, options.spare),
       weights = true, waiting = waiting }
     local levels = recompute.least(stages, order, cost)     -- 4 recompute only what must go
     return plan.pipeline { stages = stages, chunks = chunks, order = order, recompute = levels }

@@ -36,8 +36,9 @@ return function()
 
   --- 1F1B over chunks: forwards in order, just as far ahead of the backwards as the last stage needs
   --- to go on without a pause, and one further for each stage before it. Of whole sequences, this is
-  --- plain 1F1B; of a chain of n slices the warm-up is n - 1 longer.
-  function orders.one_f_one_b(chunks, nstages)
+  --- plain 1F1B; of a chain of n slices the warm-up is n - 1 longer. `spare` (0 if left out): so many
+  --- more everywhere, which costs memory and takes up the unevenness of chunks.
+  function orders.one_f_one_b(chunks, nstages, spare)
     local order       = { chunks = chunks }
     local list, ends  = backwards(chunks)
     local ahead, most = {}, 0
@@ -48,7 +49,7 @@ return function()
     for s = 1, nstages do
       local operations, forwards = {}, 0
       for j, k in ipairs(list) do
-        local needed = math.min(#chunks, j + ahead[j] + nstages - s)
+        local needed = math.min(#chunks, j + ahead[j] + nstages - s + (spare or 0))
         while forwards < needed do
           operations[#operations + 1] = "F" .. forwards
           forwards = forwards + 1
