@@ -187,7 +187,8 @@ static const double *clip_result(const PwTeam *team, const PwProgram *program)
                 continue;
             const PwOperand *operand = pw_rank_operands(program, rank) + list[i].operand;
             for (uint32_t j = 0; j < list[i].noperands; j++)
-                if (operand[j].access == PW_WRITE && operand[j].bytes == 2 * sizeof(double))
+                if (operand[j].access == PW_WRITE &&
+                    operand[j].bytes >= (int64_t)(2 * sizeof(double)))
                     return (const double *)(const void *)(team->workers[number].arena.at +
                                                           operand[j].address);
         }

@@ -1,0 +1,228 @@
+/* The training loop on programs made by hand: it learns, stops, goes on, and refuses. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/disk.h"
+#include "runtime/json.h"
+#include "runtime/run.h"
+#include "tests/support/toy_trainer.h"
+
+typedef struct Place {
+    char      folder[64], data[128], ring[128], out[128];
+    PwOptions options;
+    PwError   error;
+} Place;
+
+static void make_place(Place *place, int nranks, int steps, int weightless)
+{
+    toy_folder(place->folder);
+    snprintf(place->data, sizeof place->data, "%s/tokens", place->folder);
+    snprintf(place->ring, sizeof place->ring, "%s/programs.pw", place->folder);
+    snprintf(place->out, sizeof place->out, "%s/run", place->folder);
+    toy_tokens(place->data, steps + 1);
+    toy_ring(place->ring, nranks, steps, weightless);
+    place->options = (PwOptions){.data        = place->data,
+                                 .out         = place->out,
+                                 .programs    = place->ring,
+                                 .steps       = -1,
+                                 .trace_first = -1,
+                                 .trace_last  = -1};
+    snprintf(place->options.home, sizeof place->options.home, "%s", place->folder);
+}
+
+static bool train(Place *place, int nranks)
+{
+    return pw_train(toy_job(nranks), &place->options, &place->error);
+}
+
+/* In a process of its own: exit status, or 128 + signal. */
+static int train_apart(Place *place, int nranks)
+{
+    int   status;
+    pid_t child = fork();
+    if (child == 0) {
+        bool good = train(place, nranks);
+        if (!good)
+            fprintf(stderr, "%s\n", place->error.text);
+        _exit(good ? 0 : place->error.status);
+    }
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void master_hash(const Place *place, int step, char hash[65])
+{
+    char    path[256];
+    int64_t bytes;
+    PwError error;
+    snprintf(path, sizeof path, "%s/states/step-%d/master.safetensors", place->out, step);
+    cr_assert(pw_disk_hash(path, hash, &bytes, &error), "%s", error.text);
+}
+
+static bool has_state(const Place *place, int step)
+{
+    char        path[256];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/states/step-%d/manifest.json", place->out, step);
+    return stat(path, &status) == 0;
+}
+
+/* Loss of the step, from metrics.jsonl; the lines' number goes to `lines`. */
+static double loss_of(const Place *place, int step, int *lines)
+{
+    char    path[256], line[4096];
+    double  loss = NAN;
+    int64_t number;
+    PwError error;
+    snprintf(path, sizeof path, "%s/metrics.jsonl", place->out);
+    FILE *file = fopen(path, "r");
+    cr_assert(file);
+    for (*lines = 0; fgets(line, sizeof line, file); ++*lines) {
+        PwJson *root = pw_json_read(line, strlen(line), path, &error);
+        cr_assert(root, "%s", error.text);
+        if (pw_json_integer(root, "step", &number) && number == step)
+            loss = pw_json_member(root, "loss")->number;
+        free(root);
+    }
+    fclose(file);
+    return loss;
+}
+
+Test(runtime_training, learns_and_says_so)
+{
+    Place place;
+    int   lines;
+    make_place(&place, 2, 20, -1);
+    cr_assert(train(&place, 2), "%s", place.error.text);
+    double first = loss_of(&place, 0, &lines), last = loss_of(&place, 19, &lines);
+    cr_expect_lt(last, 0.5 * first, "loss went from %g to %g", first, last);
+    cr_expect_eq(lines, 1 + 20 + 4, "a header, 20 steps, 4 saves; found %d lines", lines);
+    cr_expect(has_state(&place, 20) && has_state(&place, 15) && has_state(&place, 10));
+    cr_expect_not(has_state(&place, 5), "5 is neither of the newest two nor every second save");
+}
+
+Test(runtime_training, two_runs_and_one_or_two_ranks_give_the_same_bits)
+{
+    Place one, two, again;
+    char  hashes[3][65];
+    make_place(&one, 1, 20, -1);
+    make_place(&two, 2, 20, -1);
+    make_place(&again, 2, 20, -1);
+    cr_assert(train(&one, 1) && train(&two, 2) && train(&again, 2));
+    master_hash(&one, 20, hashes[0]);
+    master_hash(&two, 20, hashes[1]);
+    master_hash(&again, 20, hashes[2]);
+    cr_expect_str_eq(hashes[0], hashes[1]);
+    cr_expect_str_eq(hashes[1], hashes[2]);
+}
+
+/* Killed at two ranks, resumed at one, stopped, resumed at two: as if nothing had happened. */
+Test(runtime_training, a_killed_run_ends_with_the_bits_of_an_undisturbed_one)
+{
+    Place whole, cut;
+    char  expected[65], found[65], one_rank[128];
+    make_place(&whole, 2, 20, -1);
+    make_place(&cut, 2, 20, -1);
+    cr_assert(train(&whole, 2));
+    master_hash(&whole, 20, expected);
+    toy_mischief = (ToyMischief){8, TOY_KILL};
+    cr_assert_eq(train_apart(&cut, 2), 128 + SIGKILL);
+    cr_expect(has_state(&cut, 5) && !has_state(&cut, 10));
+    toy_mischief = (ToyMischief){12, TOY_SIGNAL};
+    snprintf(one_rank, sizeof one_rank, "%s/one.pw", cut.folder);
+    toy_ring(one_rank, 1, 20, -1);
+    cut.options.programs = one_rank;
+    cr_assert_eq(train_apart(&cut, 1), 0);
+    cr_expect(has_state(&cut, 13), "SIGTERM at step 12 finishes it and saves");
+    toy_mischief         = (ToyMischief){-1, 0};
+    cut.options.programs = cut.ring;
+    cr_assert_eq(train_apart(&cut, 2), 0);
+    master_hash(&cut, 20, found);
+    cr_expect_str_eq(found, expected);
+}
+
+Test(runtime_training, stops_before_an_update_that_is_not_finite)
+{
+    Place place;
+    make_place(&place, 2, 20, -1);
+    toy_mischief = (ToyMischief){7, TOY_NOT_FINITE};
+    cr_assert_not(train(&place, 2));
+    cr_expect_eq(place.error.status, PW_EXIT_FAILED);
+    cr_expect(strstr(place.error.text, "step 7") && strstr(place.error.text, "rank"), "%s",
+              place.error.text);
+    cr_expect(has_state(&place, 5) && !has_state(&place, 7) && !has_state(&place, 8));
+}
+
+Test(runtime_training, a_batch_without_weight_changes_nothing)
+{
+    Place place;
+    char  before[65], after[65];
+    make_place(&place, 2, 6, 5);
+    cr_assert(train(&place, 2), "%s", place.error.text);
+    master_hash(&place, 5, before);
+    master_hash(&place, 6, after);
+    cr_expect_str_eq(before, after);
+}
+
+Test(runtime_training, the_watchdog_ends_a_run_that_hangs)
+{
+    Place place;
+    make_place(&place, 2, 20, -1);
+    toy_mischief           = (ToyMischief){3, TOY_HANG};
+    place.options.watchdog = 0.5;
+    cr_expect_eq(train_apart(&place, 2), PW_EXIT_FAILED);
+}
+
+Test(runtime_training, refuses_a_damaged_program)
+{
+    Place place;
+    make_place(&place, 2, 20, -1);
+    FILE *file = fopen(place.ring, "r+b");
+    fseek(file, -200, SEEK_END); /* in the last step's program */
+    int byte = fgetc(file);
+    fseek(file, -200, SEEK_END);
+    fputc(byte ^ 1, file);
+    fclose(file);
+    cr_assert_not(train(&place, 2));
+    cr_expect_eq(place.error.status, PW_EXIT_INPUT);
+    cr_expect(strstr(place.error.text, "step 19"), "%s", place.error.text);
+}
+
+Test(runtime_training, the_ring_ends_before_the_job)
+{
+    Place place;
+    make_place(&place, 2, 12, -1);
+    cr_assert(train(&place, 2), "%s", place.error.text);
+    cr_expect(has_state(&place, 12));
+}
+
+Test(runtime_training, another_job_does_not_go_on)
+{
+    Place place;
+    PwJob other = *toy_job(2);
+    make_place(&place, 2, 20, -1);
+    place.options.steps = 5;
+    cr_assert(train(&place, 2));
+    other.job_hash = "another";
+    cr_assert_not(pw_train(&other, &place.options, &place.error));
+    cr_expect_eq(place.error.status, PW_EXIT_INPUT);
+}
+
+Test(runtime_training, a_changed_token_set_is_named)
+{
+    Place place;
+    char  path[200];
+    PwJob job = *toy_job(2);
+    make_place(&place, 2, 20, -1);
+    snprintf(path, sizeof path, "%s.idx", place.data);
+    job.data_hash = "0000000000000000000000000000000000000000000000000000000000000000";
+    cr_assert_not(pw_train(&job, &place.options, &place.error));
+    cr_expect_eq(place.error.status, PW_EXIT_INPUT);
+    cr_expect(strstr(place.error.text, path), "%s", place.error.text);
+}
