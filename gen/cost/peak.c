@@ -11,32 +11,33 @@ static const Pipeline *pipeline_of(const Plan *plan, int chunk)
 typedef struct StageBytes {
     int64_t keep;    /* from F to B                                                       */
     int64_t rebuilt; /* from R to B: what the levels gave up                              */
-    int64_t layer;   /* the most of that in one layer: without R it comes layer by layer  */
+    int64_t run;     /* the most of that at one time, without R                           */
     int64_t held;    /* from B to W                                                       */
     int64_t grow, shrink, scratch;
 } StageBytes;
 
+/* Without R a layer is rebuilt when backward comes to it, and with it the layers before it down to
+ * the nearest whose input stands: a run of layers that keep nothing is there all at once. */
 static StageBytes stage_bytes(const Chunk *chunk, const Pipeline *pipeline, int s,
                               const LayerBytes *bytes)
 {
     const PlanStage *stage = &pipeline->stages[s];
     StageBytes       sum   = {.scratch = bytes->scratch};
-    int64_t          layer = 0;
+    int64_t          run   = 0;
     for (int half = stage->first; half < stage->past; half++) {
-        int     level = chunk->recompute[half / 2];
-        int64_t kept  = bytes->keep[half % 2][level];
-        int64_t lost  = level >= LEVEL_INPUT ? bytes->keep[half % 2][LEVEL_ALL] - kept : 0;
-        layer         = half % 2 ? layer + lost : lost;
+        int     level   = chunk->recompute[half / 2];
+        int64_t kept    = bytes->keep[half % 2][level];
+        int64_t lost    = level >= LEVEL_INPUT ? bytes->keep[half % 2][LEVEL_ALL] - kept : 0;
+        bool    goes_on = half % 2 || level == LEVEL_NONE;
+        run             = goes_on ? run + lost : lost;
+        sum.run         = run > sum.run ? run : sum.run;
         sum.keep += kept;
         sum.rebuilt += lost;
-        sum.layer = layer > sum.layer ? layer : sum.layer;
         sum.held += bytes->held[half % 2][level == LEVEL_LEAN];
         if (half % 2 == 0) {
             sum.grow += bytes->grow;
             sum.shrink += bytes->shrink;
         }
-        if (level == LEVEL_NONE)
-            sum.layer += half % 2 ? 0 : bytes->input;
     }
     if (stage->first % 2)
         sum.keep += bytes_across(bytes, stage->first);
@@ -63,7 +64,7 @@ static int64_t after(const PlanOperation *o, const StageBytes *at, bool splits, 
         live -= at->held;
         break;
     default:
-        during += at->grow + (rebuilds ? 0 : at->layer);
+        during += at->grow + (rebuilds ? 0 : at->run);
         live += at->grow - at->shrink - at->keep - (rebuilds ? at->rebuilt : 0) +
                 (splits ? at->held : 0);
     }

@@ -16,10 +16,16 @@ return policy {
     local chunks  = chunking.whole(batch.sequences, limit)  -- 1 chunks: nothing is cut
     local stages  = layout.stages                           -- 2 where: as laid out for the job
     local waiting = options.waiting > 0 and options.waiting or #stages
-    local order   = cost:arrange {                          -- 3 order: W where it fits
-      stages = stages, chunks = chunks, order = orders.one_f_one_b(chunks, #stages, options.spare),
-      weights = true, waiting = waiting }
-    local levels = recompute.least(stages, order, cost)     -- 4 recompute only what must go
-    return plan.pipeline { stages = stages, chunks = chunks, order = order, recompute = levels }
+    local forwards_and_backwards = orders.one_f_one_b(chunks, #stages, options.spare)
+    local best
+    repeat                                                  -- 3 order: W where it fits; what it
+                                                            --   waits with takes memory
+      local order  = cost:arrange { stages = stages, chunks = chunks, weights = true,
+                                    order = forwards_and_backwards, waiting = waiting }
+      local levels = recompute.least(stages, order, cost)   -- 4 recompute only what must go
+      best    = plan.pipeline { stages = stages, chunks = chunks, order = order, recompute = levels }
+      waiting = waiting - 1
+    until waiting < 0 or cost:fits(best)
+    return best
   end,
 }

@@ -64,40 +64,93 @@ return function(layout, cost, plan)
     return row
   end
 
-  --- The lowest rung of each rank on which the plan fits its capacity; the highest where none does.
-  function recompute.least(stages, order, cost_)
-    local judge, chunks = cost_ or cost, order.chunks
-    local ranks, first  = layers_by_rank(stages)
-    local low, high     = {}, {}
+  --- The least that fits each rank's capacity; the least bytes where nothing does. First the lowest
+  --- rung for all chunks, then as few chunks as will do on it, spread evenly, the others one below.
+  --- Nothing is kept (level 3) only where inputs alone are too much: rebuilding then takes many
+  --- layers at a time.
+  function recompute.least(stages, order, judge)
+    judge = judge or cost
+    local chunks       = order.chunks
+    local ranks, first = layers_by_rank(stages)
     for rank, list in pairs(ranks) do
-      if #list == 0 then ranks[rank] = nil else low[rank], high[rank] = 0, 3 * #list end
+      if #list == 0 then ranks[rank] = nil end
     end
-    local function bytes(rungs)
-      return judge:bytes(plan.pipeline { stages = stages, chunks = chunks, order = order,
-                                         recompute = everywhere(chunks, row_of(ranks, first, rungs)) })
-    end
-    local rungs, found = {}, bytes(low)
-    for rank in pairs(ranks) do
-      if found[rank] <= layout.capacity[rank] then high[rank] = 0 end
-    end
-    repeat
-      local open = false
-      for rank in pairs(ranks) do
-        rungs[rank] = (low[rank] + high[rank]) // 2
-        open = open or low[rank] < high[rank]
+
+    --- shares[rank]: how many chunks stand on the rank's rung.
+    local function levels_of(rungs, shares)
+      local levels = {}
+      for k = 1, #chunks do
+        local lower = {}
+        for rank in pairs(ranks) do
+          local share = shares and shares[rank] or #chunks
+          local on    = k * share // #chunks > (k - 1) * share // #chunks
+          lower[rank] = on and rungs[rank] or math.max(0, rungs[rank] - 1)
+        end
+        levels[k] = row_of(ranks, first, lower)
       end
-      found = open and bytes(rungs)
-      for rank in pairs(ranks) do
-        if open and low[rank] < high[rank] then
-          if found[rank] <= layout.capacity[rank] then
-            high[rank] = rungs[rank]
-          else
-            low[rank] = rungs[rank] + 1
+      return levels
+    end
+
+    local function bytes(rungs, shares)
+      return judge:bytes(plan.pipeline { stages = stages, chunks = chunks, order = order,
+                                         recompute = levels_of(rungs, shares) })
+    end
+
+    --- Of each rank the lowest number from low to high that fits, high where none does, by halving.
+    local function lowest(low, high, bytes_at)
+      while true do
+        local middle, open = {}, false
+        for rank in pairs(ranks) do
+          middle[rank] = (low[rank] + high[rank]) // 2
+          open = open or low[rank] < high[rank]
+        end
+        if not open then return high end
+        local found = bytes_at(middle)
+        for rank in pairs(ranks) do
+          if low[rank] < high[rank] then
+            if found[rank] <= layout.capacity[rank] then
+              high[rank] = middle[rank]
+            else
+              low[rank] = middle[rank] + 1
+            end
           end
         end
       end
-    until not open
-    return everywhere(chunks, row_of(ranks, first, high))
+    end
+
+    local function times_layers(factor)
+      local numbers = {}
+      for rank, list in pairs(ranks) do numbers[rank] = factor * #list end
+      return numbers
+    end
+
+    local rungs = times_layers(0)
+    local found, tight = bytes(rungs), false
+    for rank in pairs(ranks) do tight = tight or found[rank] > layout.capacity[rank] end
+    if not tight then return levels_of(rungs) end
+
+    rungs = lowest(times_layers(0), times_layers(2), bytes)
+    found = bytes(rungs)
+    local low, high, over = {}, {}, false
+    for rank, list in pairs(ranks) do
+      local too_much = found[rank] > layout.capacity[rank]
+      low[rank], high[rank] = rungs[rank], too_much and 3 * #list or rungs[rank]
+      over = over or too_much
+    end
+    if over then
+      local higher = lowest(low, high, bytes)
+      local after  = bytes(higher)
+      for rank in pairs(ranks) do
+        if after[rank] < found[rank] then rungs[rank] = higher[rank] end
+      end
+      found = bytes(rungs)
+    end
+
+    for rank in pairs(ranks) do
+      local may = rungs[rank] > 0 and found[rank] <= layout.capacity[rank]
+      low[rank], high[rank] = may and 1 or #chunks, #chunks
+    end
+    return levels_of(rungs, lowest(low, high, function(shares) return bytes(rungs, shares) end))
   end
 
   return recompute
