@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/step/touch.h"
 #include "gen/step/weakest.h"
 
 /* Rows of a value that one rank's instructions make. */
@@ -41,17 +42,18 @@ typedef struct Message {
 } Message;
 
 typedef struct Work {
-    Region  *region;
-    Program *program;
-    Error   *error;
-    Value   *values;
-    int      nvalues, value_room;
-    int     *slots, nslots; /* hash of names to values                                   */
-    int    **value;         /* [nranks][nbuffers]                                        */
-    Message *messages;
-    int      nmessages, message_room;
-    int    **needed; /* [nranks][ninstructions] first message that it waits for, or -1   */
-    int     *end;    /* [nranks] the instruction that ends the plan's operations         */
+    Region         *region;
+    const Codelets *codelets;
+    Program        *program;
+    Error          *error;
+    Value          *values;
+    int             nvalues, value_room;
+    int            *slots, nslots; /* hash of names to values                                   */
+    int           **value;         /* [nranks][nbuffers]                                        */
+    Message        *messages;
+    int             nmessages, message_room;
+    int           **needed; /* [nranks][ninstructions] first message that it waits for, or -1   */
+    int            *end;    /* [nranks] the instruction that ends the plan's operations         */
 } Work;
 
 /* ---- pieces ---- */
@@ -312,9 +314,11 @@ static void line_up(Work *work, Line *sends, Line *queues)
     }
 }
 
-/* A send whose `sent` is still to come: where, and before which of the rank's marks. */
+/* A send whose `sent` is still to come: before which of the rank's marks, at the latest before its
+ * rows are written. */
 typedef struct Unsent {
-    int peer, number, mark;
+    int     peer, number, mark;
+    Operand operand;
 } Unsent;
 
 /* A rank's instructions while messages are put between them. */
@@ -325,7 +329,8 @@ typedef struct Writing {
     int          count, room;
     int          next_number; /* of a message                                                   */
     Unsent      *unsent;      /* in the order of sends                                          */
-    int          nunsent, unsent_room, first_unsent;
+    int          nunsent, unsent_room;
+    Touches      touches;
     Line         sends;
     int          next_send;
     Line       **from;   /* [nranks] queues to this rank                                        */
@@ -370,21 +375,31 @@ static void write_sends(Writing *writing, int position)
             &writing->work->messages[writing->sends.messages[writing->next_send]];
         if (message->position > position)
             return;
-        Unsent unsent = {message->to, writing->next_number++, writing->marks + 2};
+        Unsent unsent = {message->to,
+                         writing->next_number++,
+                         writing->marks + 2,
+                         {message->from_buffer, message->row, message->rows, ACCESS_READ}};
         write_message(writing, PW_SEND, message->to, unsent.number, message);
         REGION_APPEND(writing->work->region, writing->unsent, writing->nunsent,
                       writing->unsent_room, unsent);
     }
 }
 
-static void write_sents(Writing *writing, bool all)
+/* `sent` of what has waited long enough, and of what the next instruction writes. */
+static void write_sents(Writing *writing, const Instruction *next)
 {
-    for (; writing->first_unsent < writing->nunsent; writing->first_unsent++) {
-        const Unsent *unsent = &writing->unsent[writing->first_unsent];
-        if (!all && unsent->mark > writing->marks)
-            return;
-        write_end(writing, PW_SENT, unsent->peer, unsent->number, NULL);
+    int left = 0;
+    for (int i = 0; i < writing->nunsent; i++) {
+        const Unsent *unsent = &writing->unsent[i];
+        bool          keep =
+            next && unsent->mark > writing->marks &&
+            !writes_rows(&writing->touches, next, writing->work->codelets, &unsent->operand);
+        if (keep)
+            writing->unsent[left++] = *unsent;
+        else
+            write_end(writing, PW_SENT, unsent->peer, unsent->number, NULL);
     }
+    writing->nunsent = left;
 }
 
 /* All receives of the queue up to this message, as far as they are not posted. */
@@ -415,17 +430,15 @@ static void write_rank(Writing *writing)
 {
     RankProgram *rank = &writing->work->program->ranks[writing->rank];
     for (int i = 0; i < rank->ninstructions; i++) {
-        bool mark = rank->instructions[i].kind == PW_MARK;
         write_sends(writing, i);
-        writing->marks += mark;
-        if (mark)
-            write_sents(writing, false);
+        writing->marks += rank->instructions[i].kind == PW_MARK;
+        write_sents(writing, &rank->instructions[i]);
         write_receives(writing, i);
         REGION_APPEND(writing->work->region, writing->instructions, writing->count, writing->room,
                       rank->instructions[i]);
     }
     write_sends(writing, rank->ninstructions);
-    write_sents(writing, true);
+    write_sents(writing, NULL);
 }
 
 static void write_ranks(Work *work)
@@ -437,12 +450,13 @@ static void write_ranks(Work *work)
     line_up(work, sends, queues);
     for (int rank = 0; rank < nranks; rank++) {
         Writing *writing = &writings[rank];
-        *writing         = (Writing){.work   = work,
-                                     .rank   = rank,
-                                     .sends  = sends[rank],
-                                     .from   = REGION_ARRAY(work->region, Line *, nranks),
-                                     .posted = REGION_ARRAY(work->region, int, nranks),
-                                     .number = REGION_ARRAY(work->region, int, work->nmessages)};
+        *writing         = (Writing){.work    = work,
+                                     .touches = {.region = work->region},
+                                     .rank    = rank,
+                                     .sends   = sends[rank],
+                                     .from    = REGION_ARRAY(work->region, Line *, nranks),
+                                     .posted  = REGION_ARRAY(work->region, int, nranks),
+                                     .number  = REGION_ARRAY(work->region, int, work->nmessages)};
         for (int from = 0; from < nranks; from++)
             writing->from[from] = &queues[from * nranks + rank];
         for (int m = 0; m < work->nmessages; m++)
@@ -459,7 +473,8 @@ bool communicate(Program *program, const Codelets *codelets, Error *error)
 {
     if (!program_check(program, codelets, NULL, error))
         return false;
-    Work work   = {.region = program->region, .program = program, .error = error};
+    Work work = {
+        .region = program->region, .codelets = codelets, .program = program, .error = error};
     work.end    = REGION_ARRAY(program->region, int, program->nranks);
     work.needed = REGION_ARRAY(program->region, int *, program->nranks);
     find_values(&work);
@@ -470,5 +485,5 @@ bool communicate(Program *program, const Codelets *codelets, Error *error)
         return false;
     place_sends(&work);
     write_ranks(&work);
-    return run_weakest(program, error);
+    return run_weakest(program, codelets, error);
 }

@@ -50,3 +50,16 @@ void find_touches(Touches *touches, const Instruction *instruction, const Codele
             for (int s = 0; s < instruction->nsegments; s++)
                 touch_segment(touches, codelet, &codelet->operands[i], &instruction->segments[s]);
 }
+
+bool writes_rows(Touches *touches, const Instruction *instruction, const Codelets *codelets,
+                 const Operand *operand)
+{
+    find_touches(touches, instruction, codelets);
+    for (int i = 0; i < touches->count; i++) {
+        const Touch *at = &touches->items[i];
+        if (at->buffer == operand->buffer && at->access != ACCESS_READ &&
+            at->row < operand->row + operand->rows && operand->row < at->row + at->rows)
+            return true;
+    }
+    return false;
+}

@@ -20,4 +20,8 @@ typedef struct Touches {
 /* Replaces `touches`. `sent` and `wait` touch nothing by themselves. */
 void find_touches(Touches *touches, const Instruction *instruction, const Codelets *codelets);
 
+/* Whether the instruction writes or adds to any of the operand's rows. */
+bool writes_rows(Touches *touches, const Instruction *instruction, const Codelets *codelets,
+                 const Operand *operand);
+
 #endif

@@ -6,6 +6,8 @@
  * depend on that choice, since nothing that one rank does takes anything from another. */
 #include "gen/step/weakest.h"
 
+#include "gen/step/touch.h"
+
 /* One direction between two ranks. */
 typedef struct Queue {
     int sends, receives; /* reached so far */
@@ -15,15 +17,18 @@ typedef struct Runner {
     const Instruction  *at, *past; /* what is left of the rank's instructions                 */
     Instruction        *done;      /* in the order in which they ran                          */
     int                 ndone;
-    int                *entry; /* [message] its place in its queue                           */
-    const Instruction **held;  /* `sent`s that were put off, oldest first                    */
-    int                 nheld, first_held;
+    int                *entry;  /* [message] its place in its queue                           */
+    const Instruction **opener; /* [message] its send or receive                              */
+    const Instruction **held;   /* `sent`s that were put off, oldest first                    */
+    int                 nheld;
 } Runner;
 
 typedef struct Machine {
-    Program *program;
-    Runner  *runners; /* [nranks]                                                           */
-    Queue   *queues;  /* [nranks][nranks]: from, to                                         */
+    Program        *program;
+    const Codelets *codelets;
+    Touches         touches;
+    Runner *runners; /* [nranks]                                                           */
+    Queue  *queues;  /* [nranks][nranks]: from, to                                         */
 } Machine;
 
 static Queue *queue_of(const Machine *machine, int from, int to)
@@ -47,6 +52,8 @@ static bool may_run(const Machine *machine, int rank, const Instruction *instruc
 static void run_instruction(Machine *machine, int rank, const Instruction *instruction)
 {
     Runner *runner = &machine->runners[rank];
+    if (instruction->kind == PW_SEND || instruction->kind == PW_RECEIVE)
+        runner->opener[instruction->message] = instruction;
     if (instruction->kind == PW_SEND)
         runner->entry[instruction->message] = queue_of(machine, rank, instruction->peer)->sends++;
     if (instruction->kind == PW_RECEIVE)
@@ -61,24 +68,43 @@ static void run_instruction(Machine *machine, int rank, const Instruction *instr
 static bool run_held(Machine *machine, int rank)
 {
     Runner *runner = &machine->runners[rank];
-    int     before = runner->first_held;
-    while (runner->first_held < runner->nheld &&
-           may_run(machine, rank, runner->held[runner->first_held]))
-        run_instruction(machine, rank, runner->held[runner->first_held++]);
-    return runner->first_held > before;
+    int     left = 0, before = runner->nheld;
+    for (int i = 0; i < before; i++) {
+        if (may_run(machine, rank, runner->held[i]))
+            run_instruction(machine, rank, runner->held[i]);
+        else
+            runner->held[left++] = runner->held[i];
+    }
+    runner->nheld = left;
+    return left < before;
+}
+
+/* Whether the instruction writes what a send that has no `sent` yet still reads. */
+static bool writes_sent_rows(Machine *machine, int rank, const Instruction *instruction)
+{
+    const Runner *runner = &machine->runners[rank];
+    for (int i = 0; i < runner->nheld; i++)
+        if (writes_rows(&machine->touches, instruction, machine->codelets,
+                        runner->opener[runner->held[i]->message]->operands))
+            return true;
+    return false;
 }
 
 /* Runs the rank until it has to wait. Returns whether it came any further. */
 static bool run_rank(Machine *machine, int rank)
 {
-    Runner            *runner = &machine->runners[rank];
-    const Instruction *before = runner->at;
+    Runner            *runner   = &machine->runners[rank];
+    const Instruction *before   = runner->at;
+    bool               released = false;
     for (; runner->at < runner->past && may_run(machine, rank, runner->at); runner->at++) {
-        if (runner->at->kind == PW_MARK)
-            run_held(machine, rank);
+        if (runner->at->kind == PW_MARK || writes_sent_rows(machine, rank, runner->at))
+            released = run_held(machine, rank) || released;
+        if (writes_sent_rows(machine, rank, runner->at))
+            break;
         run_instruction(machine, rank, runner->at);
     }
-    bool released = runner->at == runner->past && run_held(machine, rank);
+    if (runner->at == runner->past)
+        released = run_held(machine, rank) || released;
     return released || runner->at > before;
 }
 
@@ -104,22 +130,26 @@ static void start(Machine *machine)
     for (int rank = 0; rank < program->nranks; rank++) {
         const RankProgram *own = &program->ranks[rank];
         machine->runners[rank] =
-            (Runner){.at    = own->instructions,
-                     .past  = own->instructions + own->ninstructions,
-                     .done  = REGION_ARRAY(region, Instruction, own->ninstructions),
-                     .entry = REGION_ARRAY(region, int, own->ninstructions),
-                     .held  = REGION_ARRAY(region, const Instruction *, own->ninstructions)};
+            (Runner){.at     = own->instructions,
+                     .past   = own->instructions + own->ninstructions,
+                     .done   = REGION_ARRAY(region, Instruction, own->ninstructions),
+                     .entry  = REGION_ARRAY(region, int, own->ninstructions),
+                     .opener = REGION_ARRAY(region, const Instruction *, own->ninstructions),
+                     .held   = REGION_ARRAY(region, const Instruction *, own->ninstructions)};
         all += own->ninstructions;
     }
     program->order  = REGION_ARRAY(region, PwOrder, all);
     program->norder = 0;
 }
 
-bool run_weakest(Program *program, Error *error)
+bool run_weakest(Program *program, const Codelets *codelets, Error *error)
 {
     Region *region  = program->region;
     int     nranks  = program->nranks;
-    Machine machine = {program, REGION_ARRAY(region, Runner, nranks),
+    Machine machine = {program,
+                       codelets,
+                       {.region = region},
+                       REGION_ARRAY(region, Runner, nranks),
                        REGION_ARRAY(region, Queue, nranks * nranks)};
     start(&machine);
     for (bool moved = true; moved; moved = moved || put_off(&machine)) {
@@ -129,12 +159,11 @@ bool run_weakest(Program *program, Error *error)
     }
     for (int rank = 0; rank < nranks; rank++) {
         Runner *runner = &machine.runners[rank];
-        if (runner->at < runner->past || runner->first_held < runner->nheld)
-            return error_input(
-                error, "rank %d waits for ever at instruction %d, %s of message %d", rank,
-                runner->ndone,
-                instruction_names[runner->at < runner->past ? runner->at->kind : PW_SENT],
-                runner->at < runner->past ? runner->at->message : 0);
+        if (runner->at == runner->past && !runner->nheld)
+            continue;
+        const Instruction *at = runner->at < runner->past ? runner->at : runner->held[0];
+        return error_input(error, "rank %d waits for ever at instruction %d: %s, message %d", rank,
+                           runner->ndone, instruction_names[at->kind], at->message);
     }
     for (int rank = 0; rank < nranks; rank++)
         program->ranks[rank].instructions = machine.runners[rank].done;

@@ -7,8 +7,8 @@
 #include "gen/step/passes.h"
 
 /* Runs the program. A `sent` that holds up all ranks moves to the next border between operations at
- * which it holds up nobody, at the latest to the end. Writes Program.order. Fails where ranks wait
- * for each other all the same. */
-bool run_weakest(Program *program, Error *error);
+ * which it holds up nobody, at the latest to where its bytes are written again, or the end. Writes
+ * Program.order. Fails where ranks wait for each other all the same. */
+bool run_weakest(Program *program, const Codelets *codelets, Error *error);
 
 #endif
