@@ -1,0 +1,203 @@
+/* Saved states: what goes in comes out; and whatever operation of a save fails, or is the last one
+ * before the end of the process, the old state or the new one is whole. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/disk.h"
+#include "runtime/saved_state.h"
+#include "tests/support/toy_trainer.h"
+
+static int operations, fail_at, fail_with; /* fail_with 0: the process ends */
+
+static int count_operations(const char *operation, const char *path)
+{
+    (void)operation;
+    (void)path;
+    if (operations++ != fail_at)
+        return 0;
+    if (fail_with == 0)
+        _exit(77);
+    return fail_with;
+}
+
+typedef struct Saver {
+    char    run[64];
+    PwTeam  team;
+    PwError error;
+} Saver;
+
+static void open_saver(Saver *saver, int nranks)
+{
+    cr_assert(pw_team_open(&saver->team, toy_job(nranks), NULL, &saver->error), "%s",
+              saver->error.text);
+}
+
+static void fill(const Saver *saver, real value)
+{
+    const PwJob *job = saver->team.job;
+    for (int i = 0; i < job->ntensors; i++) {
+        const PwTensor *tensor = &job->tensors[i];
+        unsigned char  *arena  = saver->team.workers[tensor->rank].arena.at;
+        for (int64_t j = 0; j < tensor->rows; j++) {
+            ((real *)(void *)(arena + tensor->weight))[j]  = value + (real)(i * 100 + j);
+            ((real *)(void *)(arena + tensor->moment1))[j] = 2 * value + (real)j;
+            ((real *)(void *)(arena + tensor->moment2))[j] = 3 * value + (real)j;
+        }
+    }
+}
+
+static bool holds(const Saver *saver, real value)
+{
+    const PwJob *job = saver->team.job;
+    for (int i = 0; i < job->ntensors; i++) {
+        const PwTensor *tensor = &job->tensors[i];
+        unsigned char  *arena  = saver->team.workers[tensor->rank].arena.at;
+        for (int64_t j = 0; j < tensor->rows; j++)
+            if (((real *)(void *)(arena + tensor->weight))[j] != value + (real)(i * 100 + j) ||
+                ((real *)(void *)(arena + tensor->moment1))[j] != 2 * value + (real)j ||
+                ((real *)(void *)(arena + tensor->moment2))[j] != 3 * value + (real)j)
+                return false;
+    }
+    return true;
+}
+
+static bool save(Saver *saver, int64_t step)
+{
+    PwSavedState saved;
+    return pw_state_save(&saver->team, saver->run, step, 10 * step, &saved, &saver->error);
+}
+
+/* The step that is found and loaded, or -1. */
+static int64_t load(Saver *saver)
+{
+    PwSavedState saved;
+    bool         found;
+    cr_assert(pw_state_find(saver->team.job, saver->run, &saved, &found, &saver->error), "%s",
+              saver->error.text);
+    if (!found)
+        return -1;
+    cr_assert(pw_state_load(&saver->team, &saved, false, &saver->error), "%s", saver->error.text);
+    cr_assert_eq(saved.position, 10 * saved.step);
+    return saved.step;
+}
+
+Test(saved_state, comes_back_also_with_other_ranks)
+{
+    Saver one = {0}, two = {0};
+    toy_folder(one.run);
+    strcpy(two.run, one.run);
+    open_saver(&one, 1);
+    cr_expect_eq(load(&one), -1);
+    fill(&one, 5);
+    cr_assert(save(&one, 3), "%s", one.error.text);
+    open_saver(&two, 2);
+    cr_expect_eq(load(&two), 3);
+    cr_expect(holds(&two, 5));
+    pw_team_close(&one.team);
+    pw_team_close(&two.team);
+}
+
+/* Saves step 1, then step 2 with a fault at operation n; then what is there must be 1 or 2, whole,
+ * and a save of step 3 must work again. Returns whether the fault came at all. */
+static bool survives(int n, int code)
+{
+    Saver saver = {0};
+    int   status;
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    fill(&saver, 1);
+    cr_assert(save(&saver, 1), "%s", saver.error.text);
+    pw_team_close(&saver.team);
+    pid_t child = fork();
+    if (child == 0) {
+        open_saver(&saver, 1);
+        fill(&saver, 2);
+        operations    = 0;
+        fail_at       = n;
+        fail_with     = code;
+        pw_disk_fault = count_operations;
+        bool good     = save(&saver, 2);
+        _exit(good ? 0 : strlen(saver.error.text) > 0 ? 78 : 79);
+    }
+    waitpid(child, &status, 0);
+    cr_assert(WIFEXITED(status), "operation %d", n);
+    int end = WEXITSTATUS(status);
+    cr_assert(end == 0 || end == (code ? 78 : 77), "operation %d ended with %d", n, end);
+    open_saver(&saver, 1);
+    int64_t step = load(&saver);
+    cr_assert(step == 1 || step == 2, "operation %d: found step %lld", n, (long long)step);
+    cr_assert(holds(&saver, (real)step), "operation %d: step %lld is not whole", n,
+              (long long)step);
+    cr_assert(end != 0 || step == 2);
+    fill(&saver, 3);
+    cr_assert(save(&saver, 3), "after operation %d: %s", n, saver.error.text);
+    cr_assert_eq(load(&saver), 3);
+    pw_team_close(&saver.team);
+    return end != 0;
+}
+
+Test(saved_state, a_process_that_ends_at_any_operation_loses_nothing)
+{
+    int n = 0;
+    while (survives(n, 0))
+        n++;
+    cr_expect_gt(n, 25, "only %d operations were seen", n);
+}
+
+Test(saved_state, an_operation_that_fails_loses_nothing)
+{
+    static const int codes[] = {EIO, ENOSPC};
+    for (int i = 0; i < 2; i++) {
+        int n = 0;
+        while (survives(n, codes[i]))
+            n++;
+        cr_expect_gt(n, 25);
+    }
+}
+
+Test(saved_state, a_full_disk_is_told_with_what_is_needed)
+{
+    Saver saver = {0};
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    fail_at       = 3;
+    fail_with     = ENOSPC;
+    pw_disk_fault = count_operations;
+    cr_assert_not(save(&saver, 1));
+    cr_expect_eq(saver.error.status, PW_EXIT_FAILED);
+    cr_expect(strstr(saver.error.text, "needed") && strstr(saver.error.text, "free"), "%s",
+              saver.error.text);
+}
+
+Test(saved_state, one_bit_changed_makes_it_be_passed_over)
+{
+    static const char *const files[] = {"master.safetensors", "moment1.safetensors",
+                                        "moment2.safetensors", "manifest.json"};
+    for (int i = 0; i < 4; i++) {
+        Saver saver = {0};
+        char  path[200];
+        toy_folder(saver.run);
+        open_saver(&saver, 1);
+        fill(&saver, 1);
+        cr_assert(save(&saver, 1));
+        fill(&saver, 2);
+        cr_assert(save(&saver, 2));
+        snprintf(path, sizeof path, "%s/states/step-2/%s", saver.run, files[i]);
+        FILE *file = fopen(path, "r+b");
+        cr_assert(file);
+        fseek(file, 12, SEEK_SET);
+        int byte = fgetc(file);
+        fseek(file, 12, SEEK_SET);
+        fputc(byte ^ 4, file);
+        fclose(file);
+        cr_expect_eq(load(&saver), 1, "%s", files[i]);
+        cr_expect(holds(&saver, 1));
+        pw_team_close(&saver.team);
+    }
+}
