@@ -2,6 +2,7 @@
  * it and filled in defaults, so what is wrong here is a tree that was changed by hand. */
 #include "gen/forms/job.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,26 +188,96 @@ static bool read_all(const Fields *top, Job *job)
            read_policy(top, job) && read_train(top, &job->train) && read_sets(top, job);
 }
 
-Job *job_from_tree(Region *region, json_t *tree, const char *name, Error *error)
+/* --- Printing: numbers short, which jansson does not ----------------------------------------- */
+
+static void print_value(const json_t *value, int depth, Text *out);
+
+static void print_text(const char *text, Text *out)
+{
+    json_t *value  = json_string(text);
+    char   *quoted = json_dumps(value, JSON_ENCODE_ANY);
+    text_add(out, "%s", quoted);
+    free(quoted);
+    json_decref(value);
+}
+
+static void print_object(const json_t *object, int depth, Text *out)
+{
+    const char *key, *between = "\n";
+    json_t     *value;
+    text_add(out, "{");
+    json_object_foreach((json_t *)object, key, value)
+    {
+        text_add(out, "%s%*s", between, 2 * depth + 2, "");
+        print_text(key, out);
+        text_add(out, ": ");
+        print_value(value, depth + 1, out);
+        between = ",\n";
+    }
+    if (json_object_size(object) > 0)
+        text_add(out, "\n%*s", 2 * depth, "");
+    text_add(out, "}");
+}
+
+static void print_array(const json_t *array, int depth, Text *out)
+{
+    text_add(out, "[");
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        text_add(out, "%s\n%*s", i > 0 ? "," : "", 2 * depth + 2, "");
+        print_value(json_array_get(array, i), depth + 1, out);
+    }
+    if (json_array_size(array) > 0)
+        text_add(out, "\n%*s", 2 * depth, "");
+    text_add(out, "]");
+}
+
+static void print_value(const json_t *value, int depth, Text *out)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        print_object(value, depth, out);
+        return;
+    case JSON_ARRAY:
+        print_array(value, depth, out);
+        return;
+    case JSON_STRING:
+        print_text(json_string_value(value), out);
+        return;
+    case JSON_INTEGER:
+        text_add(out, "%" PRId64, (int64_t)json_integer_value(value));
+        return;
+    case JSON_REAL:
+        text_add(out, "%s", text_double(out->region, json_real_value(value)));
+        return;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        text_add(out, json_is_true(value) ? "true" : "false");
+        return;
+    default:
+        text_add(out, "null");
+    }
+}
+
+Job *job_from_tree(Region *region, const json_t *tree, const char *name, Error *error)
 {
     Job   *job = REGION_NEW(region, Job);
     Fields top = {.region = region, .object = tree, .file = name, .path = "", .error = error};
-    job->tree  = tree;
-    if (read_all(&top, job))
-        return job;
-    json_decref(tree);
-    return NULL;
+    Text   all = text_new(region);
+    print_value(tree, 0, &all);
+    text_add(&all, "\n");
+    job->tree = all.at;
+    return read_all(&top, job) ? job : NULL;
 }
 
 Job *job_read(Region *region, const char *text, const char *name, Error *error)
 {
     json_t *tree = fields_parse(text, name, error);
-    return tree ? job_from_tree(region, tree, name, error) : NULL;
+    Job    *job  = tree ? job_from_tree(region, tree, name, error) : NULL;
+    json_decref(tree);
+    return job;
 }
 
 void job_print(const Job *job, Text *out)
 {
-    char *text = json_dumps(job->tree, JSON_INDENT(2) | JSON_SORT_KEYS);
-    text_add(out, "%s\n", text);
-    free(text);
+    text_add(out, "%s", job->tree);
 }

@@ -39,8 +39,8 @@ typedef struct JobTrain {
 typedef struct Job {
     const char *path, *folder; /* of the Lua file                                              */
     const char *source_hash;   /* of the Lua file and what it included                         */
-    json_t     *tree;          /* all of it, as lua/job.lua returned it: with "origin", where  */
-                               /* each field is said: "train.steps" -> "longdocs.lua:8"        */
+    const char *tree;          /* all of it as JSON, as lua/job.lua returned it; its "origin"  */
+                               /* says where each field is: "train.steps": "longdocs.lua:8"    */
     Model      *model;
     JobData     data;
     int         nranks, nstages;
@@ -56,10 +56,10 @@ typedef struct Job {
 /* Runs the file in the sandbox. `sets`: FIELD=VALUE texts, ended by NULL, may be NULL. */
 Job *job_parse(Region *region, const char *path, const char *const *sets, Error *error);
 
-/* The job of a resolved tree, which it takes; `name` stands in errors. */
-Job *job_from_tree(Region *region, json_t *tree, const char *name, Error *error);
+/* The job of a resolved tree; `name` stands in errors. */
+Job *job_from_tree(Region *region, const json_t *tree, const char *name, Error *error);
 /* What job_print printed. */
 Job *job_read(Region *region, const char *text, const char *name, Error *error);
-void job_print(const Job *job, Text *out);
+void job_print(const Job *job, Text *out); /* JSON: the tree */
 
 #endif

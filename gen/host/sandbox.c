@@ -5,8 +5,8 @@
  * The child tells everything in frames: a kind, a length, bytes. When a budget is used up it says
  * so and ends at once, so no pcall, finalizer or handler of a script can go on. What no count sees
  * (one C function that runs for long) is ended by the limit on processor time; the last line that
- * the count hook or sandbox_charge saw stands in shared memory. Attacks and cures:
- * docs/POLICIES.md. */
+ * the count hook or sandbox_charge saw stands in shared memory. The attacks that it holds
+ * against: tests/unit/test_sandbox.c. */
 #include "gen/host/sandbox.h"
 
 #include <errno.h>

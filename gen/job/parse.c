@@ -4,7 +4,6 @@
  *   fails    what lua/job.lua finds wrong: file, line, field, found, expected, the nearest right
  * name stands   first: everything else is made from what it returns The file runs in the sandbox;
  * lua/job.lua checks it and fills in defaults there. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -177,6 +176,19 @@ static const char *const *copy_sets(Region *region, const char *const *sets)
     return copy;
 }
 
+/* Adds to the tree what lua/job.lua does not know. */
+static Job *complete(Region *region, const Parsing *parsing, json_t *tree, const char *hash,
+                     Error *error)
+{
+    json_t *sets = json_array();
+    for (int i = 0; parsing->sets[i]; i++)
+        json_array_append_new(sets, json_string(parsing->sets[i]));
+    json_object_set_new(tree, "path", json_string(parsing->path));
+    json_object_set_new(tree, "source_hash", json_string(hash));
+    json_object_set_new(tree, "sets", sets);
+    return job_from_tree(region, tree, parsing->path, error);
+}
+
 Job *job_parse(Region *region, const char *path, const char *const *sets, Error *error)
 {
     SandboxResult result;
@@ -188,16 +200,7 @@ Job *job_parse(Region *region, const char *path, const char *const *sets, Error 
     if (!sandbox_run(region, &sandbox, &result, error))
         return NULL;
     const char *hash = hash_sources(region, path, &result, error);
-    json_t     *tree = result.answer;
-    if (!hash) {
-        json_decref(tree);
-        return NULL;
-    }
-    json_object_set_new(tree, "path", json_string(path));
-    json_object_set_new(tree, "source_hash", json_string(hash));
-    json_t *given = json_array();
-    for (int i = 0; parsing.sets[i]; i++)
-        json_array_append_new(given, json_string(parsing.sets[i]));
-    json_object_set_new(tree, "sets", given);
-    return job_from_tree(region, tree, path, error);
+    Job        *job  = hash ? complete(region, &parsing, result.answer, hash, error) : NULL;
+    json_decref(result.answer);
+    return job;
 }

@@ -80,7 +80,11 @@ static void expect_error(const char *text, const char *expected)
 
 static const char *origin(const Job *job, const char *field)
 {
-    return json_string_value(json_object_get(json_object_get(job->tree, "origin"), field));
+    json_t     *tree  = json_loads(job->tree, 0, NULL);
+    const char *place = json_string_value(json_object_get(json_object_get(tree, "origin"), field));
+    const char *copy  = region_copy(region, place ? place : "nowhere");
+    json_decref(tree);
+    return copy;
 }
 
 /* --- What the language means --------------------------------------------------------------------
