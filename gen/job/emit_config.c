@@ -9,7 +9,6 @@ static const struct {
     const char *family, *architecture, *model_type;
 } families[] = {
     {"llama", "LlamaForCausalLM", "llama"},
-    {"qwen3", "Qwen3ForCausalLM", "qwen3"},
 };
 
 /* The scaling's own fields, each after a comma. */
@@ -32,7 +31,7 @@ static void add_scaling(const RopeScaling *rope, Text *out)
     };
     for (int i = 0; i < COUNT(fields); i++) {
         bool whole = strstr(fields[i].key, "original") != NULL;
-        if (strcmp(fields[i].type, rope->type) == 0)
+        if (strcmp(fields[i].type, rope->type) == 0 && fields[i].value != 0) /* 0: by the rule */
             text_add(out, ", \"%s\": %s", fields[i].key,
                      whole ? region_format(out->region, "%.0f", fields[i].value)
                            : text_double(out->region, fields[i].value));
@@ -59,8 +58,9 @@ static void add_rope(const Model *model, Text *out)
 void emit_config(const Model *model, Text *out)
 {
     int family = 0;
-    while (family < COUNT(families) - 1 && strcmp(families[family].family, model->family) != 0)
-        family++;
+    while (strcmp(families[family].family, model->family) != 0)
+        if (++family == COUNT(families))
+            bug("family %s has no name in Hugging Face's tools", model->family);
     const struct {
         const char *key;
         int64_t     value;

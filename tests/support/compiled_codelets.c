@@ -20,53 +20,42 @@ static _Noreturn void give_up(const char *what)
     exit(EXIT_FAILED);
 }
 
-static void write_source(Region *region, const char *folder, const char *name, Text text)
+/* The kernels' sources, after the other arguments of the compiler. */
+static int add_kernels(Region *region, const char *source, char **arguments, int narguments)
 {
-    Error error = {0};
-    if (!file_write(path_join(region, folder, name), text.at, text.length, &error))
-        give_up(error.text);
-}
-
-static void write_sources(CodeletRun *run, const char *folder)
-{
-    Text shapes = text_new(run->region), header = text_new(run->region);
-    Text code = text_new(run->region);
-    emit_c_shapes(run->model, &shapes);
-    emit_c_header(run->codelets, &header);
-    emit_c_codelets(run->codelets, run->model, &code);
-    write_source(run->region, folder, "shapes.h", shapes);
-    write_source(run->region, folder, "codelets.h", header);
-    write_source(run->region, folder, "codelets.c", code);
-}
-
-static void compile(CodeletRun *run, const char *folder, const char *source, const char *output)
-{
-    char  *arguments[64] = {"cc",
-                            "-std=gnu17",
-                            "-O1",
-                            "-march=native",
-                            "-ffp-contract=off",
-                            "-fno-math-errno",
-                            "-shared",
-                            "-fPIC",
-                           run->real_bytes == 8 ? "-DPW_REAL=double" : "-DPW_REAL=float"};
-    int    count, narguments = 9;
+    int    count;
     Error  error   = {0};
-    char  *kernels = path_join(run->region, source, "templates/cpu");
-    char **names   = file_names(run->region, kernels, &count, &error);
+    char  *kernels = path_join(region, source, "templates/cpu");
+    char **names   = file_names(region, kernels, &count, &error);
     if (!names)
         give_up(error.text);
-    arguments[narguments++] = "-include";
-    arguments[narguments++] = path_join(run->region, folder, "shapes.h");
-    arguments[narguments++] = region_format(run->region, "-I%s", source);
-    arguments[narguments++] = region_format(run->region, "-I%s", folder);
-    arguments[narguments++] = path_join(run->region, folder, "codelets.c");
     for (int i = 0; i < count; i++)
         if (strcmp(names[i] + strlen(names[i]) - 2, ".c") == 0)
-            arguments[narguments++] = path_join(run->region, kernels, names[i]);
+            arguments[narguments++] = path_join(region, kernels, names[i]);
+    return narguments;
+}
+
+static void compile(Region *region, const Emitted *files, const char *folder, Compiling how,
+                    const char *output)
+{
+    const char *precision     = how.real_bytes == 8 ? "-DPW_REAL=double" : "-DPW_REAL=float";
+    char       *arguments[64] = {
+              "cc",      "-std=gnu17", "-O1",   "-march=native", "-ffp-contract=off", "-fno-math-errno",
+              "-shared", "-fPIC",      "-Wall", "-Werror"};
+    int narguments          = 10;
+    arguments[narguments++] = region_copy(region, precision);
+    arguments[narguments++] = "-include";
+    arguments[narguments++] = path_join(region, folder, "shapes.h");
+    arguments[narguments++] = region_format(region, "-I%s", how.source);
+    arguments[narguments++] = region_format(region, "-I%s", folder);
+    for (int i = 0; i < files->nfiles; i++)
+        if (strstr(files->files[i].name, ".c"))
+            arguments[narguments++] = path_join(region, folder, files->files[i].name);
+    if (how.kernels)
+        narguments = add_kernels(region, how.source, arguments, narguments);
     arguments[narguments++] = "-lm";
     arguments[narguments++] = "-o";
-    arguments[narguments++] = (char *)output;
+    arguments[narguments++] = region_copy(region, output);
     pid_t child;
     int   status;
     if (posix_spawnp(&child, "cc", NULL, NULL, arguments, environ) != 0 ||
@@ -74,24 +63,46 @@ static void compile(CodeletRun *run, const char *folder, const char *source, con
         give_up("cc failed");
 }
 
+void *compile_and_load(Region *region, const Emitted *files, Compiling how)
+{
+    char  folder[] = "/tmp/pipewright-codelets-XXXXXX";
+    Error error    = {0};
+    if (!mkdtemp(folder))
+        give_up("no folder in /tmp");
+    for (int i = 0; i < files->nfiles; i++)
+        if (!file_write(path_join(region, folder, files->files[i].name), files->files[i].text,
+                        strlen(files->files[i].text), &error))
+            give_up(error.text);
+    const char *output = path_join(region, folder, "code.so");
+    compile(region, files, folder, how, output);
+    void *library = dlopen(output, RTLD_LAZY | RTLD_LOCAL);
+    if (!library)
+        give_up(dlerror());
+    file_remove_tree(folder, &error);
+    return library;
+}
+
+static Emitted emit_codelets(CodeletRun *run)
+{
+    Text shapes = text_new(run->region), header = text_new(run->region);
+    Text code = text_new(run->region);
+    emit_c_shapes(run->model, &shapes);
+    emit_c_header(run->codelets, &header);
+    emit_c_codelets(run->codelets, run->model, &code);
+    return (Emitted){
+        .files  = {{"shapes.h", shapes.at}, {"codelets.h", header.at}, {"codelets.c", code.at}},
+        .nfiles = 3};
+}
+
 CodeletRun *codelet_run_new(Region *region, const Model *model, const Codelets *codelets,
                             int real_bytes, const char *source)
 {
-    CodeletRun *run      = REGION_NEW(region, CodeletRun);
-    char        folder[] = "/tmp/pipewright-codelets-XXXXXX";
-    Error       error    = {0};
-    *run                 = (CodeletRun){
-                        .region = region, .model = model, .codelets = codelets, .real_bytes = real_bytes};
-    if (!mkdtemp(folder))
-        give_up("no folder in /tmp");
-    const char *output = path_join(region, folder, "code.so");
-    write_sources(run, folder);
-    compile(run, folder, source, output);
-    run->library = dlopen(output, RTLD_NOW | RTLD_LOCAL);
-    if (!run->library)
-        give_up(dlerror());
-    file_remove_tree(folder, &error);
-    run->arena = aligned_alloc(PW_ALIGN, ARENA_BYTES);
+    CodeletRun *run = REGION_NEW(region, CodeletRun);
+    *run            = (CodeletRun){
+                   .region = region, .model = model, .codelets = codelets, .real_bytes = real_bytes};
+    Emitted files = emit_codelets(run);
+    run->library  = compile_and_load(region, &files, (Compiling){real_bytes, true, source});
+    run->arena    = aligned_alloc(PW_ALIGN, ARENA_BYTES);
     if (!run->arena)
         give_up("no memory for the arena");
     run->step = (PwStepNumbers){.inverse_weight = 1, .beta1 = 0.9, .beta2 = 0.95};

@@ -4,7 +4,7 @@
 #ifndef PIPEWRIGHT_COMPILED_CODELETS_H
 #define PIPEWRIGHT_COMPILED_CODELETS_H
 
-#include "gen/forms/codelets.h"
+#include "gen/job/passes.h"
 #include "runtime/kernel.h"
 
 enum { RUN_SEGMENTS = 8 };
@@ -35,7 +35,17 @@ typedef struct CodeletRun {
     PwStepNumbers   step;
 } CodeletRun;
 
-/* Compiles; ends the process with a message where that fails. `source` is the project's folder. */
+typedef struct Compiling {
+    int         real_bytes;
+    bool        kernels; /* compiled too; without them nothing can be called */
+    const char *source;  /* the project's folder                             */
+} Compiling;
+
+/* Compiles emitted files and loads them, as dlopen does; ends the process where that fails. */
+void *compile_and_load(Region *region, const Emitted *files, Compiling how);
+
+/* Compiles a job's codelets; ends the process with a message where that fails. `source` is the
+ * project's folder. */
 CodeletRun *codelet_run_new(Region *region, const Model *model, const Codelets *codelets,
                             int real_bytes, const char *source);
 void        codelet_run_free(CodeletRun *run);

@@ -35,79 +35,51 @@ enum {
     }
 #define UNPACK(...) __VA_ARGS__
 
-static const ModelTensor *tensors(Region *region, int count, const ModelTensor *from)
+/* A weight made of the tensors whose names and rows are given, NULL after the last. */
+static ModelWeight weight(Region *region, const char *name, Part part, int64_t columns,
+                          const ModelTensor *tensors)
 {
-    ModelTensor *copy = REGION_ARRAY(region, ModelTensor, count);
-    for (int i = 0; i < count; i++)
-        copy[i] = from[i];
-    return copy;
+    ModelWeight made = {.name = name, .part = part, .columns = columns, .tied = -1};
+    while (tensors[made.ntensors].name)
+        made.rows += tensors[made.ntensors++].rows;
+    ModelTensor *copy = REGION_ARRAY(region, ModelTensor, made.ntensors);
+    for (int i = 0; i < made.ntensors; i++)
+        copy[i] = tensors[i];
+    made.tensors   = copy;
+    made.decays    = made.rows > 1;
+    made.deviation = made.decays ? 0.02 : 0;
+    return made;
 }
 
-static void add_weights(Region *region, Model *model)
-{
-    int64_t      h = model->hidden, q = model->heads * model->head_dim;
-    int64_t      kv = model->kv_heads * model->head_dim;
-    ModelWeight *w  = REGION_ARRAY(region, ModelWeight, NWEIGHTS);
-#define TENSORS(...)                                                                               \
-    .tensors  = tensors(region, (int)(sizeof((ModelTensor[]){__VA_ARGS__}) / sizeof(ModelTensor)), \
-                        (ModelTensor[]){__VA_ARGS__}),                                             \
-    .ntensors = (int)(sizeof((ModelTensor[]){__VA_ARGS__}) / sizeof(ModelTensor))
 #define LAYER(name) "model.layers.%d." name ".weight"
-    w[TABLE] =
-        (ModelWeight){"table",           PART_EMBED,
-                      model->vocabulary, h,
-                      .deviation = 0.02, .decays = true,
-                      .tied = -1,        TENSORS({"model.embed_tokens.weight", model->vocabulary})};
-    w[ATTN_NORM] = (ModelWeight){"attn_norm", PART_PRE,   1,
-                                 h,           .tied = -1, TENSORS({LAYER("input_layernorm"), 1})};
-    w[QKV]       = (ModelWeight){"qkv",
-                                 PART_PRE,
-                                 q + 2 * kv,
-                                 h,
-                                 .deviation = 0.02,
-                                 .decays    = true,
-                                 .tied      = -1,
-                                 TENSORS({LAYER("self_attn.q_proj"), q}, {LAYER("self_attn.k_proj"), kv},
-                                         {LAYER("self_attn.v_proj"), kv})};
-    w[O]         = (ModelWeight){"o",
-                                 PART_POST,
-                                 h,
-                                 q,
-                                 .deviation = 0.02,
-                                 .decays    = true,
-                                 .tied      = -1,
-                                 TENSORS({LAYER("self_attn.o_proj"), h})};
-    w[FFN_NORM]  = (ModelWeight){
-         "ffn_norm", PART_POST, 1, h, .tied = -1, TENSORS({LAYER("post_attention_layernorm"), 1})};
-    w[GATE_UP] = (ModelWeight){
-        "gate_up",
-        PART_POST,
-        2 * model->ffn,
-        h,
-        .deviation = 0.02,
-        .decays    = true,
-        .tied      = -1,
-        TENSORS({LAYER("mlp.gate_proj"), model->ffn}, {LAYER("mlp.up_proj"), model->ffn})};
-    w[DOWN] = (ModelWeight){"down",
-                            PART_POST,
-                            h,
-                            model->ffn,
-                            .deviation = 0.02,
-                            .decays    = true,
-                            .tied      = -1,
-                            TENSORS({LAYER("mlp.down_proj"), h})};
-    w[FINAL_NORM] =
-        (ModelWeight){"final_norm", PART_HEAD, 1, h, .tied = -1, TENSORS({"model.norm.weight", 1})};
-    w[LM_HEAD] = (ModelWeight){"lm_head",
-                               PART_HEAD,
-                               model->vocabulary,
-                               h,
-                               .deviation = 0.02,
-                               .decays    = true,
-                               .tied      = model->tied ? TABLE : -1,
-                               TENSORS({"lm_head.weight", model->vocabulary})};
-#undef LAYER
-#undef TENSORS
+#define TENSORS(...)                                                                               \
+    (const ModelTensor[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            NULL, 0                                                                                \
+        }                                                                                          \
+    }
+
+static void add_weights(Region *r, Model *model)
+{
+    int64_t      h = model->hidden, f = model->ffn, v = model->vocabulary;
+    int64_t      q = model->heads * model->head_dim, kv = model->kv_heads * model->head_dim;
+    ModelWeight *w = REGION_ARRAY(r, ModelWeight, NWEIGHTS);
+    w[TABLE]       = weight(r, "table", PART_EMBED, h, TENSORS({"model.embed_tokens.weight", v}));
+    w[ATTN_NORM]   = weight(r, "attn_norm", PART_PRE, h, TENSORS({LAYER("input_layernorm"), 1}));
+    w[QKV]         = weight(r, "qkv", PART_PRE, h,
+                            TENSORS({LAYER("self_attn.q_proj"), q}, {LAYER("self_attn.k_proj"), kv},
+                                    {LAYER("self_attn.v_proj"), kv}));
+    w[O]           = weight(r, "o", PART_POST, q, TENSORS({LAYER("self_attn.o_proj"), h}));
+    w[FFN_NORM] =
+        weight(r, "ffn_norm", PART_POST, h, TENSORS({LAYER("post_attention_layernorm"), 1}));
+    w[GATE_UP]      = weight(r, "gate_up", PART_POST, h,
+                             TENSORS({LAYER("mlp.gate_proj"), f}, {LAYER("mlp.up_proj"), f}));
+    w[DOWN]         = weight(r, "down", PART_POST, f, TENSORS({LAYER("mlp.down_proj"), h}));
+    w[FINAL_NORM]   = weight(r, "final_norm", PART_HEAD, h, TENSORS({"model.norm.weight", 1}));
+    w[LM_HEAD]      = weight(r, "lm_head", PART_HEAD, h, TENSORS({"lm_head.weight", v}));
+    w[LM_HEAD].tied = model->tied ? TABLE : -1;
     model->weights  = w;
     model->nweights = NWEIGHTS;
 }

@@ -1,0 +1,195 @@
+/* What emit prints compiles, and says of the job what layout and model say. */
+#include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "gen/job/emit.h"
+#include "runtime/trainer.h"
+#include "tests/support/compiled_codelets.h"
+#include "tests/support/tiny_model.h"
+
+typedef struct Setup {
+    Region   *region;
+    Model    *model;
+    Codelets *codelets;
+    Layout    layout;
+    Job       job;
+} Setup;
+
+/* Two ranks: embedding and layer 0 live on rank 0, the rest on rank 1; layer 0's post there too. */
+static Setup set_up(TinyShape shape)
+{
+    Setup setup    = {.region = region_new()};
+    Error error    = {0};
+    setup.model    = tiny_model(setup.region, shape);
+    setup.codelets = differentiate(setup.region, setup.model, 4, &error);
+    cr_assert(setup.codelets && fuse(setup.region, setup.codelets, setup.model, &error), "%s",
+              error.text);
+    int nhomes   = 2 * ((int)setup.model->layers + 2);
+    setup.layout = (Layout){.nranks = 2, .homes = REGION_ARRAY(setup.region, int, nhomes)};
+    for (int i = 3; i < nhomes; i++)
+        setup.layout.homes[i] = 1;
+    setup.layout.ranks = REGION_ARRAY(setup.region, RankLayout, 2);
+    layout_place_statics(setup.region, &setup.layout, setup.model);
+    setup.job = (Job){.path  = "jobs/a \"b\".lua",
+                      .train = {.steps         = 12,
+                                .seed          = 18446744073709551615u,
+                                .learning_rate = 1e-3,
+                                .curve         = CURVE_WSD,
+                                .clip          = 0.5}};
+    return setup;
+}
+
+static Emitted emit_all(Setup *setup)
+{
+    Emitted files;
+    Error   error = {0};
+    cr_assert(emit(setup->region, &setup->job, setup->model, setup->codelets, &setup->layout, "abc",
+                   "", &files, &error),
+              "%s", error.text);
+    return files;
+}
+
+static const PwJob *load(Setup *setup, void **library)
+{
+    Emitted files = emit_all(setup);
+    *library      = compile_and_load(setup->region, &files, (Compiling){4, false, SOURCE_FOLDER});
+    const PwJob *job = dlsym(*library, "pw_job");
+    cr_assert(job);
+    return job;
+}
+
+static const PwTensor *tensor_of(const PwJob *job, const char *name)
+{
+    for (int i = 0; i < job->ntensors; i++)
+        if (strcmp(job->tensors[i].name, name) == 0)
+            return &job->tensors[i];
+    return NULL;
+}
+
+Test(emit, says_where_every_tensor_lives)
+{
+    void           *library;
+    Setup           setup = set_up((TinyShape){.layers = 3});
+    const PwJob    *job   = load(&setup, &library);
+    const PwTensor *q     = tensor_of(job, "model.layers.0.self_attn.q_proj.weight");
+    const PwTensor *v     = tensor_of(job, "model.layers.0.self_attn.v_proj.weight");
+    const PwTensor *up    = tensor_of(job, "model.layers.2.mlp.up_proj.weight");
+    cr_assert(q && v && up);
+    cr_expect_eq(job->ntensors, 3 + 9 * 3);
+    cr_expect(q->rank == 0 && v->rank == 0 && up->rank == 1);
+    cr_expect(q->rows == 32 && v->rows == 16 && up->rows == 48 && up->columns == 32);
+    cr_expect_eq(v->weight - q->weight, (32 + 16) * 32 * 4);
+    cr_expect_eq(v->moment2 - q->moment2, (32 + 16) * 32 * 4);
+    cr_expect_eq(up->gradient, layout_static(&setup.layout, 1, STATIC_GRADIENT,
+                                             model_weight(setup.model, "gate_up"), 2)
+                                       ->offset +
+                                   48 * 32 * 4);
+    cr_expect_eq(tensor_of(job, "model.norm.weight")->deviation, 0);
+    cr_expect_eq(job->static_bytes[1], setup.layout.ranks[1].static_bytes);
+    dlclose(library);
+    region_free(setup.region);
+}
+
+Test(emit, says_what_the_job_says)
+{
+    void        *library;
+    Setup        setup = set_up((TinyShape){0});
+    const PwJob *job   = load(&setup, &library);
+    cr_expect_str_eq(job->name, "a \"b\".lua");
+    cr_expect_str_eq(job->job_hash, "abc");
+    cr_expect_str_eq(job->data_hash, "");
+    cr_expect_eq(strlen(job->code_hash), 64u);
+    cr_expect(job->nranks == 2 && job->hidden == 32 && job->context == 256 && job->steps == 12);
+    cr_expect(job->seed == 18446744073709551615u && job->curve == 2 && job->learning_rate == 1e-3);
+    cr_expect_eq(job->rope_frequency[0], 1);
+    cr_expect_eq(job->ncodelets, setup.codelets->count);
+    for (int i = 0; i < job->ncodelets; i++)
+        cr_expect(job->codelets[i].run &&
+                  strcmp(job->codelets[i].name, setup.codelets->items[i].name) == 0);
+    for (int i = 0; i < job->ntables; i++)
+        cr_expect_eq(
+            job->tables[i].address,
+            layout_static(&setup.layout, job->tables[i].rank, STATIC_TABLE, -1, -1)->offset);
+    cr_expect_eq(job->ntables, 2);
+    /* products of both layers and the head, forward and twice that backward */
+    cr_expect_eq(job->useful_flops_per_token,
+                 6.0 * (2 * (64 * 32 + 32 * 32 + 96 * 32 + 32 * 48) + 61 * 32));
+    dlclose(library);
+    region_free(setup.region);
+}
+
+Test(emit, a_tied_head_is_no_tensor)
+{
+    void        *library;
+    Setup        setup = set_up((TinyShape){.tied = true});
+    const PwJob *job   = load(&setup, &library);
+    cr_expect_null(tensor_of(job, "lm_head.weight"));
+    cr_expect_eq(job->tied, 1);
+    dlclose(library);
+    region_free(setup.region);
+}
+
+Test(emit, same_in_same_out)
+{
+    Setup   one = set_up((TinyShape){0}), other = set_up((TinyShape){0});
+    Emitted first = emit_all(&one), second = emit_all(&other);
+    cr_assert_eq(first.nfiles, 4);
+    for (int i = 0; i < first.nfiles; i++)
+        cr_expect_str_eq(first.files[i].text, second.files[i].text);
+    region_free(one.region);
+    region_free(other.region);
+}
+
+/* Emitted code stays inside 100 columns, as code for reading does. */
+Test(emit, lines_are_short)
+{
+    Setup   setup = set_up((TinyShape){0});
+    Emitted files = emit_all(&setup);
+    for (int i = 0; i < 3; i++)
+        for (const char *at = files.files[i].text; *at;) {
+            size_t length = strcspn(at, "\n");
+            cr_expect_leq(length, 100u, "%s: %.*s", files.files[i].name, (int)length, at);
+            at += length + (at[length] == '\n');
+        }
+    region_free(setup.region);
+}
+
+static json_t *config_of(Region *region, const Model *model)
+{
+    Text         text = text_new(region);
+    json_error_t error;
+    emit_config(model, &text);
+    json_t *config = json_loads(text.at, JSON_REJECT_DUPLICATES, &error);
+    cr_assert(config, "%s", error.text);
+    return config;
+}
+
+Test(emit, config_has_both_forms_of_rope)
+{
+    Region *region = region_new();
+    Model  *model  = tiny_model(region, (TinyShape){0});
+    json_t *config = config_of(region, model);
+    cr_expect(json_is_null(json_object_get(config, "rope_scaling")));
+    cr_expect_eq(json_integer_value(json_object_get(config, "rope_theta")), 10000);
+    cr_expect_str_eq(json_string_value(json_object_get(config, "dtype")),
+                     json_string_value(json_object_get(config, "torch_dtype")));
+    json_decref(config);
+    model->rope                      = (RopeScaling){.type             = "llama3",
+                                                     .factor           = 8,
+                                                     .low_frequency    = 1,
+                                                     .high_frequency   = 4,
+                                                     .original_context = 8192};
+    config                           = config_of(region, model);
+    static const char *const forms[] = {"rope_scaling", "rope_parameters"};
+    for (int i = 0; i < 2; i++) {
+        json_t *rope = json_object_get(config, forms[i]);
+        cr_expect_str_eq(json_string_value(json_object_get(rope, "rope_type")), "llama3");
+        cr_expect_eq(json_number_value(json_object_get(rope, "high_freq_factor")), 4);
+        cr_expect_eq(json_integer_value(json_object_get(rope, "original_max_position_embeddings")),
+                     8192);
+    }
+    json_decref(config);
+    region_free(region);
+}
