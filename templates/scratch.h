@@ -17,17 +17,18 @@
 #define ATTENTION_KEYS 128
 #define ATTENTION_QUERIES 42
 #define ATTENTION_HEAD_COLUMNS(head_dim) (((head_dim) + 31) / 32 * 32)
-/* K transposed, V, and the scores of one block; a token: running maximum and sum of each head. */
+/* K transposed, V, the block's queries and scores; a token: running maximum and sum of each head.
+ */
 #define ATTENTION_FORWARD_SCRATCH(head_dim, element_bytes)                                         \
     ((element_bytes) * (ATTENTION_KEYS * ((head_dim) + ATTENTION_HEAD_COLUMNS(head_dim)) +         \
-                        ATTENTION_KEYS * ATTENTION_QUERIES))
+                        ATTENTION_QUERIES * (ATTENTION_KEYS + (head_dim))))
 #define ATTENTION_FORWARD_TOKEN_SCRATCH(heads, element_bytes) (2 * (heads) * (element_bytes))
-/* K and V transposed, K, dK, dV, the block's Q and dO, scores and their gradient; a token: sum of
- * dO * O of each head. */
+/* K and V transposed, K, dK, dV, the block's Q and dO in two forms, scores and their gradient; a
+ * token: sum of dO * O of each head. */
 #define ATTENTION_BACKWARD_SCRATCH(head_dim, element_bytes)                                        \
-    ((element_bytes) *                                                                             \
-     (ATTENTION_KEYS * (2 * (head_dim) + 3 * ATTENTION_HEAD_COLUMNS(head_dim)) +                   \
-      ATTENTION_QUERIES * 2 * (ATTENTION_HEAD_COLUMNS(head_dim) + ATTENTION_KEYS)))
+    ((element_bytes) * (ATTENTION_KEYS * (2 * (head_dim) + 3 * ATTENTION_HEAD_COLUMNS(head_dim)) + \
+                        ATTENTION_QUERIES * (2 * ATTENTION_HEAD_COLUMNS(head_dim) + (head_dim) +   \
+                                             2 * ATTENTION_KEYS)))
 #define ATTENTION_BACKWARD_TOKEN_SCRATCH(heads, element_bytes) ((heads) * (element_bytes))
 
 /* The head goes by blocks of so many tokens, whose logits stand in scratch. */

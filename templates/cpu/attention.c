@@ -68,16 +68,23 @@ static void pack_heads(real *panels, const real *rows, int64_t row, int count)
         panel_copy(panels, rows + j, row, count, (int)smaller(TILE_COLUMNS, HEAD_DIM - j));
 }
 
+/* Rows of a head one after another: in memory they lie a multiple of a page's half apart, and would
+ * fight for the same cache sets. */
+static void pack_queries(real *to, const real *rows, int64_t row, int count)
+{
+    for (int i = 0; i < count; i++)
+        __builtin_memcpy(to + i * HEAD_DIM, rows + i * row, HEAD_DIM * sizeof(real));
+}
+
 /* scores [QUERIES][KEYS] = a [queries][HEAD_DIM] times panels, as far as the queries see. */
 static void score(real *scores, const real *a, const real *panels, const Block *block,
                   int64_t query, int queries)
 {
-    for (int i = 0; i < queries; i += TILE_ROWS) {
-        int rows = (int)smaller(TILE_ROWS, queries - i);
-        int seen = visible(block, query + i + rows - 1);
-        for (int j = 0; j < seen; j += TILE_COLUMNS)
-            tile_whole(rows, scores + i * KEYS + j, KEYS, NULL, 0, a + i * block->head_row,
-                       block->head_row, 1, panels + j * HEAD_DIM, HEAD_DIM, TILE_STORE);
+    for (int j = 0; j < block->keys; j += TILE_COLUMNS) {
+        int first = (int)larger(0, block->key + j - block->context - query);
+        for (int i = first / TILE_ROWS * TILE_ROWS; i < queries; i += TILE_ROWS)
+            tile_whole((int)smaller(TILE_ROWS, queries - i), scores + i * KEYS + j, KEYS, NULL, 0,
+                       a + i * HEAD_DIM, HEAD_DIM, 1, panels + j * HEAD_DIM, HEAD_DIM, TILE_STORE);
     }
 }
 
@@ -85,25 +92,14 @@ static void score(real *scores, const real *a, const real *panels, const Block *
 static void weigh(real *c, const real *scores, const real *panels, const Block *block,
                   int64_t query, int queries)
 {
-    for (int i = 0; i < queries; i += TILE_ROWS) {
-        int rows = (int)smaller(TILE_ROWS, queries - i);
-        int seen = visible(block, query + i + rows - 1);
-        for (int j = 0; j < HEAD_DIM; j += TILE_COLUMNS) {
-            real *to = c + i * block->head_row + j;
+    for (int j = 0; j < HEAD_DIM; j += TILE_COLUMNS)
+        for (int i = 0; i < queries; i += TILE_ROWS) {
+            int   rows = (int)smaller(TILE_ROWS, queries - i);
+            real *to   = c + i * block->head_row + j;
             tile(rows, (int)smaller(TILE_COLUMNS, HEAD_DIM - j), to, block->head_row,
                  block->key > 0 ? to : NULL, block->head_row, scores + i * KEYS, KEYS, 1,
-                 panels + j * block->keys, seen, TILE_STORE);
+                 panels + j * block->keys, visible(block, query + i + rows - 1), TILE_STORE);
         }
-    }
-}
-
-/* Lanes [0, count) set. */
-static VecBits first_lanes(int64_t count)
-{
-    VecBits lane;
-    for (int i = 0; i < LANES; i++)
-        lane[i] = i;
-    return lane < (RealBits)count;
 }
 
 /* Zeros behind a row's visible scores, as far as a tile that holds the row may read. */
@@ -124,17 +120,16 @@ static void multiply_head(real *o, real factor)
 /* Turns a row of scores into weights; brings the token's maximum, sum and earlier output along. */
 static void soften(real *row, int seen, real *maximum, real *sum, real *o, const Block *block)
 {
-    const real c     = block->scale * (real)LOG2_E;
-    int        whole = seen / LANES * LANES;
-    Vec        most  = vec_all(-INFINITY);
+    const real    c     = block->scale * (real)LOG2_E;
+    const int     whole = seen / LANES * LANES;
+    const VecBits rest  = vec_first(seen - whole);
+    Vec           most  = vec_all(block->key > 0 ? *maximum : -INFINITY);
     for (int j = 0; j < whole; j += LANES)
         most = vec_max(most, vec_load(row + j));
+    if (whole < seen)
+        most = vec_max(most, vec_either(rest, vec_load(row + whole), most));
     real new_maximum = vec_largest(most);
-    for (int j = whole; j < seen; j++)
-        new_maximum = row[j] > new_maximum ? row[j] : new_maximum;
-    if (block->key > 0 && *maximum >= new_maximum)
-        new_maximum = *maximum;
-    Vec shift = vec_all(-new_maximum * c), part = {0};
+    Vec  shift = vec_all(-new_maximum * c), part = {0};
     for (int j = 0; j < whole; j += LANES) {
         Vec p = vec_exp2(vec_fma(vec_load(row + j), vec_all(c), shift));
         part += p;
@@ -142,27 +137,27 @@ static void soften(real *row, int seen, real *maximum, real *sum, real *o, const
     }
     if (whole < seen) {
         Vec p = vec_exp2(vec_fma(vec_load(row + whole), vec_all(c), shift));
-        p     = vec_where(first_lanes(seen - whole), p);
+        p     = vec_where(rest, p);
         part += p;
         vec_store(row + whole, p);
     }
     clear_behind(row, seen);
-    real earlier = 0;
-    if (block->key > 0) {
+    real earlier = block->key > 0 ? *sum : 0;
+    if (block->key > 0 && new_maximum > *maximum) {
         real factor = vec_exp2(vec_all((*maximum - new_maximum) * c))[0];
-        earlier     = *sum * factor;
-        if (factor != 1)
-            multiply_head(o, factor);
+        earlier *= factor;
+        multiply_head(o, factor);
     }
     *maximum = new_maximum;
     *sum     = earlier + vec_sum(part);
 }
 
 static void forward_block(real *o, real *lse, const real *q, int64_t query, int queries,
-                          const Block *block, const real *keys, const real *values, real *scores,
-                          real *maximum, real *sum)
+                          const Block *block, const real *keys, const real *values, real *packed,
+                          real *scores, real *maximum, real *sum)
 {
-    score(scores, q, keys, block, query, queries);
+    pack_queries(packed, q, block->head_row, queries);
+    score(scores, packed, keys, block, query, queries);
     for (int i = 0; i < queries; i++)
         soften(scores + i * KEYS, visible(block, query + i), maximum + i * block->heads,
                sum + i * block->heads, o + i * block->head_row, block);
@@ -182,7 +177,8 @@ void PW_KERNEL(attention_forward)(real *o, real *lse, const real *q, const PwCal
 {
     const int64_t heads = call->heads, kv_row = 2 * call->kv_heads * HEAD_DIM;
     real         *keys = scratch, *values = keys + KEYS * HEAD_DIM;
-    real         *scores  = values + KEYS * HEAD_COLUMNS;
+    real         *packed  = values + KEYS * HEAD_COLUMNS;
+    real         *scores  = packed + QUERIES * HEAD_DIM;
     real         *maximum = scores + KEYS * QUERIES, *sum = maximum + call->tokens * heads;
     for (int64_t n = 0; n < call->nsegments * call->kv_heads; n++) {
         const PwSegment *segment = &call->segments[n / call->kv_heads];
@@ -203,7 +199,7 @@ void PW_KERNEL(attention_forward)(real *o, real *lse, const real *q, const PwCal
                     int64_t at = (segment->row + query) * heads + head;
                     forward_block(o + at * HEAD_DIM, lse ? lse + at : NULL, q + at * HEAD_DIM,
                                   query, (int)smaller(QUERIES, segment->tokens - query), &block,
-                                  keys, values, scores, maximum + at, sum + at);
+                                  keys, values, packed, scores, maximum + at, sum + at);
                 }
         }
     }
@@ -220,8 +216,8 @@ static void soften_backward(real *row, real *drow, int seen, real lse, real delt
         Vec p = vec_exp2(vec_fma(vec_load(row + j), c, shift));
         Vec d = vec_load(drow + j) - vec_all(delta);
         if (j + LANES > seen) {
-            p = vec_where(first_lanes(seen - j), p);
-            d = vec_where(first_lanes(seen - j), d);
+            p = vec_where(vec_first(seen - j), p);
+            d = vec_where(vec_first(seen - j), d);
         }
         vec_store(row + j, p);
         vec_store(drow + j, p * d * scale);
@@ -250,7 +246,7 @@ static void gather(real *sums, const real *scores, const real *panels, const Blo
 /* What backward holds in scratch while a block of keys is worked on. */
 typedef struct BackwardScratch {
     real *keys_transposed, *values_transposed, *keys, *dkeys, *dvalues;
-    real *q, *dout, *scores, *dscores, *delta;
+    real *q, *dout, *rows, *scores, *dscores, *delta;
 } BackwardScratch;
 
 static BackwardScratch divide_scratch(real *scratch)
@@ -263,7 +259,8 @@ static BackwardScratch divide_scratch(real *scratch)
     s.dvalues           = s.dkeys + KEYS * HEAD_COLUMNS;
     s.q                 = s.dvalues + KEYS * HEAD_COLUMNS;
     s.dout              = s.q + QUERIES * HEAD_COLUMNS;
-    s.scores            = s.dout + QUERIES * HEAD_COLUMNS;
+    s.rows              = s.dout + QUERIES * HEAD_COLUMNS;
+    s.scores            = s.rows + QUERIES * HEAD_DIM;
     s.dscores           = s.scores + QUERIES * KEYS;
     s.delta             = s.dscores + QUERIES * KEYS;
     return s;
@@ -274,8 +271,10 @@ static void backward_block(real *dq, const real *dout, const real *q, const real
                            const real *delta, int64_t query, int queries, const Block *block,
                            const BackwardScratch *s)
 {
-    score(s->scores, q, s->keys_transposed, block, query, queries);
-    score(s->dscores, dout, s->values_transposed, block, query, queries);
+    pack_queries(s->rows, q, block->head_row, queries);
+    score(s->scores, s->rows, s->keys_transposed, block, query, queries);
+    pack_queries(s->rows, dout, block->head_row, queries);
+    score(s->dscores, s->rows, s->values_transposed, block, query, queries);
     for (int i = 0; i < queries; i++)
         soften_backward(s->scores + i * KEYS, s->dscores + i * KEYS, visible(block, query + i),
                         lse[i * block->heads], delta[i * block->heads], block);

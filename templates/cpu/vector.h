@@ -111,26 +111,50 @@ VEC_INLINE Vec vec_sqrt(Vec a)
 
 #endif
 
+/* Lanes [0, count) set. */
+VEC_INLINE VecBits vec_first(int64_t count)
+{
+    VecBits lane;
+    for (int i = 0; i < LANES; i++)
+        lane[i] = i;
+    return lane < (RealBits)count;
+}
+
 /* Lanes of v where mask is set (all bits of a lane), else 0. */
 VEC_INLINE Vec vec_where(VecBits mask, Vec v)
 {
     return (Vec)(mask & (VecBits)v);
 }
 
+/* Lanes of a where mask is set, else of b. */
+VEC_INLINE Vec vec_either(VecBits mask, Vec a, Vec b)
+{
+    return (Vec)((mask & (VecBits)a) | (~mask & (VecBits)b));
+}
+
+/* Every lane moved down by `count`; what comes in above is of no use. */
+VEC_INLINE Vec vec_down(Vec v, int count)
+{
+    VecBits from;
+    for (int lane = 0; lane < LANES; lane++)
+        from[lane] = (lane + count) % LANES;
+    return __builtin_shuffle(v, from);
+}
+
 VEC_INLINE real vec_sum(Vec v)
 {
+#pragma GCC unroll 4
     for (int half = LANES / 2; half > 0; half /= 2)
-        for (int lane = 0; lane < half; lane++)
-            v[lane] += v[lane + half];
+        v += vec_down(v, half);
     return v[0];
 }
 
 /* The largest lane; no lane may be NaN for it to mean anything. */
 VEC_INLINE real vec_largest(Vec v)
 {
+#pragma GCC unroll 4
     for (int half = LANES / 2; half > 0; half /= 2)
-        for (int lane = 0; lane < half; lane++)
-            v[lane] = v[lane] > v[lane + half] ? v[lane] : v[lane + half];
+        v = vec_max(v, vec_down(v, half));
     return v[0];
 }
 
