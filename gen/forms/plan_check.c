@@ -17,7 +17,7 @@ typedef struct Check {
     Error        *error;
     int          *base; /* [nchunks] index of the chunk's stage 0 in the arrays by (chunk, stage) */
     int nplaces;        /* all (chunk, stage)                                                     */
-    int (*at)[4];       /* [nplaces] span of F, B, W, R in their rank's order, or -1             */
+    int (*at)[4];       /* [nplaces] place of F, B, W, R in their rank's order, or -1             */
     int *earlier;       /* per segment, in order of chunks: the chain's chunk before, or -1       */
     int *segment_base;  /* [nchunks]                                                         */
 } Check;

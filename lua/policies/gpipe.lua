@@ -1,5 +1,5 @@
---- GPipe (Huang et al. 2019, arXiv 1811.06965): whole sequences, packed; every chunk's forward, then
---- every chunk's backward.
+--- GPipe (Huang et al. 2019, arXiv 1811.06965): whole sequences, packed; every chunk's forward,
+--- then every chunk's backward.
 local chunking, orders, recompute, plan = pw.chunking, pw.orders, pw.recompute, pw.plan
 
 return policy {

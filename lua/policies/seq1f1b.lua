@@ -22,7 +22,7 @@ return policy {
     local chunks = cut(long, limit)                         -- 1 chunks: split the long,
     chunking.best_fit(chunks, short, limit)                 --   pack the short
     local stages = layout.stages                            -- 2 where: as laid out for the job
-    local order  = orders.one_f_one_b(chunks, #stages, options.spare)      -- 3 order
+    local order  = orders.one_f_one_b(chunks, #stages, options.spare)  -- 3 order
     local levels = recompute.least(stages, order, cost)     -- 4 recompute only what must go
     return plan.pipeline { stages = stages, chunks = chunks, order = order, recompute = levels }
   end,

@@ -6,7 +6,7 @@ return policy {
   name    = "zb1p",
   options = { chunk = 0,                                    -- tokens in a chunk; 0: a full context
               spare = 0,                                    -- forwards further ahead
-              waiting = 0 },                                -- most W put off on a rank; 0: one a stage
+              waiting = 0 },                                -- most W put off; 0: one a stage
   --- @param batch Batch
   --- @param layout Layout
   --- @param cost Cost
@@ -16,14 +16,14 @@ return policy {
     local chunks  = chunking.whole(batch.sequences, limit)  -- 1 chunks: nothing is cut
     local stages  = layout.stages                           -- 2 where: as laid out for the job
     local waiting = options.waiting > 0 and options.waiting or #stages
-    local forwards_and_backwards = orders.one_f_one_b(chunks, #stages, options.spare)
+    local joint   = orders.one_f_one_b(chunks, #stages, options.spare)
     local best
-    repeat                                                  -- 3 order: W where it fits; what it
-                                                            --   waits with takes memory
-      local order  = cost:arrange { stages = stages, chunks = chunks, weights = true,
-                                    order = forwards_and_backwards, waiting = waiting }
+    repeat                                                  -- W that waits takes memory: fewer,
+      local order = cost:arrange {                          --   until it fits
+        stages = stages, chunks = chunks, order = joint,    -- 3 order: W where a rank would wait
+        weights = true, waiting = waiting }
       local levels = recompute.least(stages, order, cost)   -- 4 recompute only what must go
-      best    = plan.pipeline { stages = stages, chunks = chunks, order = order, recompute = levels }
+      best = plan.pipeline { stages = stages, chunks = chunks, order = order, recompute = levels }
       waiting = waiting - 1
     until waiting < 0 or cost:fits(best)
     return best

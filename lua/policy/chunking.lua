@@ -1,5 +1,5 @@
---- How the sequences of a batch become chunks. A chunk is { segments = { {sequence, start, length} },
---- tokens = n }; chunks stand in the order in which they flow, the chunks of a sequence in its own.
+--- How the sequences of a batch become chunks. A chunk is { segments = { {sequence, start, length}
+--- }, tokens = n }; chunks stand in the order in which they flow, those of a sequence in its own.
 return function(batch, cost, solve)
   local chunking = {}
 
@@ -21,8 +21,8 @@ return function(batch, cost, solve)
     return list
   end
 
-  --- Puts whole sequences where room is left in `chunks`, the largest first, each where it fits best;
-  --- then into new chunks of up to `limit` tokens. A longer one is a chunk of its own.
+  --- Puts whole sequences where room is left in `chunks`, the largest first, each where it fits
+  --- best; then into new chunks of up to `limit` tokens. A longer one is a chunk of its own.
   function chunking.best_fit(chunks, sequences, limit)
     local sizes, room = {}, {}
     for i, sequence in ipairs(sequences) do sizes[i] = sequence.length end
@@ -70,15 +70,16 @@ return function(batch, cost, solve)
     return low
   end
 
-  --- As many slices as equal_slices makes, all of the same time: later ones, with more context before
-  --- them, are shorter.
+  --- As many slices as equal_slices makes, all of the same time: later ones, with more context
+  --- before them, are shorter.
   function chunking.equal_time_slices(sequences, limit)
     local chunks = {}
     for _, sequence in ipairs(longest_first(sequences)) do
       local slices, start = (sequence.length + limit - 1) // limit, 0
       local seconds = cost:seconds({ segment(sequence, 0, sequence.length) }) / slices
       for i = slices, 2, -1 do
-        local length = math.min(tokens_in(sequence, start, seconds), sequence.length - start - i + 1)
+        local most   = sequence.length - start - i + 1
+        local length = math.min(tokens_in(sequence, start, seconds), most)
         add(chunks, { segment(sequence, start, length) })
         start = start + length
       end

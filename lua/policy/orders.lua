@@ -34,10 +34,10 @@ return function()
     return order
   end
 
-  --- 1F1B over chunks: forwards in order, just as far ahead of the backwards as the last stage needs
-  --- to go on without a pause, and one further for each stage before it. Of whole sequences, this is
-  --- plain 1F1B; of a chain of n slices the warm-up is n - 1 longer. `spare` (0 if left out): so many
-  --- more everywhere, which costs memory and takes up the unevenness of chunks.
+  --- 1F1B over chunks: forwards in order, just as far ahead of the backwards as the last stage
+  --- needs to go on without a pause, and one further for each stage before it. Of whole sequences,
+  --- this is plain 1F1B; of a chain of n slices the warm-up is n - 1 longer. `spare` (0 if left
+  --- out): so many more everywhere, which costs memory and takes up the unevenness of chunks.
   function orders.one_f_one_b(chunks, nstages, spare)
     local order       = { chunks = chunks }
     local list, ends  = backwards(chunks)

@@ -1,6 +1,6 @@
---- What every policy sees: `policy`, and `pw` with what policies share. Runs before the policy's file,
---- with `host`: the batch, the layout, and functions of gen/host. Returns the function that runs a
---- policy. docs/POLICIES.md says what all of it means.
+--- What every policy sees: `policy`, and `pw` with what policies share. Runs before the policy's
+--- file, with `host`: the batch, the layout, and functions of gen/host. Returns the function that
+--- runs a policy. docs/POLICIES.md says what all of it means.
 local host, chunking, orders, recompute = ...
 
 local function number(value)

@@ -1,5 +1,5 @@
---- What is rebuilt instead of kept: for each chunk a level for each layer (0 keep all, 1 lean, 2 the
---- layer's input, 3 not even that).
+--- What is rebuilt instead of kept: for each chunk a level for each layer (0 keep all, 1 lean, 2
+--- the layer's input, 3 not even that).
 return function(layout, cost, plan)
   local recompute = {}
 
