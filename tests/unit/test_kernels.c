@@ -207,3 +207,67 @@ Test(kernels, adamw_changes_nothing_without_a_finite_factor_or_weight)
     adamw_case(37, 1, NAN, 0.1);
     adamw_case(37, 1, 0, 0);
 }
+
+/* The sum of d * output, for the output that `forward` makes of x. */
+typedef void (*Forward)(real *y, const real *x, const real *gain, int64_t n);
+
+static double product_with(const real *d, real *y, const real *x, const real *gain, int64_t n,
+                           int64_t columns, Forward forward)
+{
+    double sum = 0;
+    forward(y, x, gain, n);
+    for (int64_t i = 0; i < n * columns; i++)
+        sum += (double)d[i] * (double)y[i];
+    return sum;
+}
+
+static void forward_norm(real *y, const real *x, const real *gain, int64_t n)
+{
+    real scale[8];
+    PW_KERNEL(rmsnorm_forward)(y, scale, x, gain, n);
+}
+
+static void forward_swiglu(real *y, const real *x, const real *gain, int64_t n)
+{
+    (void)gain;
+    PW_KERNEL(swiglu_forward)(y, x, n);
+}
+
+static void check_differences(const char *what, real *at, const real *gradient, int64_t count,
+                              const real *d, real *y, const real *x, const real *gain, int64_t n,
+                              int64_t columns, Forward forward)
+{
+    const double step = 1e-5;
+    for (int i = 0; i < 40; i++) {
+        int64_t index = case_between(0, count - 1);
+        real    kept  = at[index];
+        at[index]     = kept + (real)step;
+        double above  = product_with(d, y, x, gain, n, columns, forward);
+        at[index]     = kept - (real)step;
+        double below  = product_with(d, y, x, gain, n, columns, forward);
+        at[index]     = kept;
+        double error  = (above - below) / (2 * step) - (double)gradient[index];
+        cr_assert(fabs(error) < 1e-7, "%s %ld: off by %g", what, (long)index, error);
+    }
+}
+
+/* Sharp in double only. */
+Test(kernels, gradients_agree_with_finite_differences, .disabled = sizeof(real) == 4)
+{
+    enum { N = 6 };
+    real *x = case_random(N * HIDDEN), *gain = case_random(HIDDEN), *y = case_reals(N * HIDDEN);
+    real *d = case_random(N * HIDDEN), *dx = case_reals(N * HIDDEN), *dgain = case_reals(HIDDEN);
+    real  scale[N];
+    PW_KERNEL(rmsnorm_forward)(y, scale, x, gain, N);
+    PW_KERNEL(rmsnorm_backward)(dx, dgain, d, x, scale, gain, NULL, N, PW_CALL_FIRST);
+    check_differences("x", x, dx, N * HIDDEN, d, y, x, gain, N, HIDDEN, forward_norm);
+    check_differences("gain", gain, dgain, HIDDEN, d, y, x, gain, N, HIDDEN, forward_norm);
+    real *gate_up = case_random(N * 2 * FFN), *act = case_reals(N * FFN);
+    real *dact = case_random(N * FFN), *dgate_up = case_reals(N * 2 * FFN);
+    PW_KERNEL(swiglu_backward)(dgate_up, dact, gate_up, N);
+    check_differences("gate_up", gate_up, dgate_up, N * 2 * FFN, dact, act, gate_up, NULL, N, FFN,
+                      forward_swiglu);
+    real *all[] = {x, gain, y, d, dx, dgain, gate_up, act, dact, dgate_up};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}

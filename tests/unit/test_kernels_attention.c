@@ -294,3 +294,45 @@ Test(kernels_attention, rope_leaves_kept_keys_and_values_alone)
     free(before);
     case_free(&c);
 }
+
+/* What the gradients are of: the sum of dout * o. */
+static double product_with_output(Case *c, real *o)
+{
+    double sum = 0;
+    PW_KERNEL(attention_forward)(o, NULL, c->q, &c->call, c->scratch);
+    for (int64_t i = 0; i < c->call.tokens * HEADS * HEAD_DIM; i++)
+        sum += (double)c->dout[i] * (double)o[i];
+    return sum;
+}
+
+/* Against central differences; sharp in double only. */
+Test(kernels_attention, gradients_agree_with_finite_differences, .disabled = sizeof(real) == 4)
+{
+    PwSegment segments[] = {{.tokens = 30, .context = 120, .flags = PW_SEGMENT_DKV_FIRST},
+                            {.tokens = 9, .flags = PW_SEGMENT_DKV_FIRST}};
+    Case      c;
+    case_state = 17;
+    case_make(&c, segments, 2);
+    int64_t nq = c.call.tokens * HEADS * HEAD_DIM, nkv = c.rows * KV_ROW;
+    real   *o = case_reals(nq), *lse = case_reals(c.call.tokens * HEADS), *dq = case_reals(nq);
+    real   *kv = (real *)c.call.arena, step = (real)1e-5;
+    PW_KERNEL(attention_forward)(o, lse, c.q, &c.call, c.scratch);
+    PW_KERNEL(attention_backward)(dq, c.dout, c.q, o, lse, &c.call, c.scratch);
+    for (int i = 0; i < 60; i++) {
+        int     of_kv = i % 2;
+        int64_t index = case_between(0, (of_kv ? nkv : nq) - 1);
+        real   *at = (of_kv ? kv : c.q) + index, kept = *at;
+        *at          = kept + step;
+        double above = product_with_output(&c, o);
+        *at          = kept - step;
+        double below = product_with_output(&c, o);
+        *at          = kept;
+        double error =
+            (above - below) / (2 * (double)step) - (double)(of_kv ? kv[nkv + index] : dq[index]);
+        cr_assert(fabs(error) < 1e-7, "%s %ld: off by %g", of_kv ? "kv" : "q", (long)index, error);
+    }
+    free(o);
+    free(lse);
+    free(dq);
+    case_free(&c);
+}
