@@ -173,6 +173,7 @@ Test(saved_state, a_full_disk_is_told_with_what_is_needed)
     cr_expect_eq(saver.error.status, PW_EXIT_FAILED);
     cr_expect(strstr(saver.error.text, "needed") && strstr(saver.error.text, "free"), "%s",
               saver.error.text);
+    pw_team_close(&saver.team);
 }
 
 Test(saved_state, one_bit_changed_makes_it_be_passed_over)
