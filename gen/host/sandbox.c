@@ -42,7 +42,7 @@ enum { HAS_SHADOW = 0 };
 enum {
     HOOK_INTERVAL    = 1000,
     BYTES_A_CHARGE   = 8, /* of an allocation cost as much as an instruction */
-    DEFAULT_BUDGET   = 50 * 1000 * 1000,
+    DEFAULT_BUDGET   = 20 * 1000 * 1000,
     DEFAULT_BYTES    = 192 << 20,
     BESIDE_LUA       = 48 << 20, /* for the answer's JSON, included files, libc */
     SCRIPT_BYTES_MAX = 1 << 20,
@@ -364,6 +364,8 @@ static void confine(int pipe, int64_t bytes, double seconds)
     setlocale(LC_ALL, "C");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    signal(SIGINT, SIG_IGN); /* the parent decides what an interrupt means */
+    signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGPROF, SIG_DFL);
     if (pipe > 0)
@@ -600,7 +602,6 @@ bool sandbox_run(Region *region, const Sandbox *sandbox, SandboxResult *result, 
         mmap(NULL, sizeof *place, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (place == MAP_FAILED || pipe2(ends, O_CLOEXEC) != 0)
         return error_fail(error, "cannot start a script: %s", strerror(errno));
-    fflush(NULL);
     pid_t child = fork();
     if (child == 0)
         live(sandbox, ends[1], place);

@@ -21,7 +21,7 @@ typedef struct Sandbox {
     void         *context;
     const char   *folder; /* what `include` may read from; NULL: includes are refused          */
     uint64_t      seed;   /* of math.random                                                    */
-    int64_t       instructions; /* budget; 0: the default, 50 million                          */
+    int64_t       instructions; /* budget; 0: the default, 20 million                          */
     int64_t       bytes;        /* most memory of all scripts; 0: the default, 192 MiB         */
     double        seconds;      /* of processor time, kills; 0: the default, 1                 */
 } Sandbox;

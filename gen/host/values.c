@@ -9,15 +9,17 @@
 
 #include <lauxlib.h>
 
-#include "gen/base/region.h"
+#include "gen/host/sandbox.h"
 
-enum { DEPTH_MAX = 64, PATH_BYTES = 200 };
+enum { DEPTH_MAX = 64, PATH_BYTES = 200, VALUE_CHARGE = 10 };
 
 /* Where in the value we are, for messages: "chunks[3].order". */
 typedef struct Path {
     char text[PATH_BYTES];
     int  depth;
 } Path;
+
+static const char *const too_large = "more values than there is memory for";
 
 static json_t *take(lua_State *lua, int index, Path *path);
 
@@ -60,7 +62,8 @@ static json_t *take_array(lua_State *lua, int index, lua_Integer count, Path *pa
     for (lua_Integer i = 1; i <= count; i++) {
         size_t length = enter(path, NULL, i);
         lua_rawgeti(lua, index, i);
-        json_array_append_new(array, take(lua, lua_gettop(lua), path));
+        if (json_array_append_new(array, take(lua, lua_gettop(lua), path)) != 0)
+            return refuse(lua, path, too_large);
         lua_pop(lua, 1);
         leave(path, length);
     }
@@ -87,7 +90,8 @@ static json_t *take_object(lua_State *lua, int index, size_t count, Path *path)
         size_t length = enter(path, keys[i], 0);
         lua_pushstring(lua, keys[i]);
         lua_rawget(lua, index);
-        json_object_set_new(object, keys[i], take(lua, lua_gettop(lua), path));
+        if (json_object_set_new(object, keys[i], take(lua, lua_gettop(lua), path)) != 0)
+            return refuse(lua, path, too_large);
         lua_pop(lua, 1);
         leave(path, length);
     }
@@ -118,6 +122,7 @@ static json_t *take_table(lua_State *lua, int index, Path *path)
 
 static json_t *take(lua_State *lua, int index, Path *path)
 {
+    sandbox_charge(lua, VALUE_CHARGE);
     switch (lua_type(lua, index)) {
     case LUA_TNIL:
         return json_null();

@@ -9,8 +9,9 @@
 
 void values_push(lua_State *lua, const json_t *value);
 
-/* A new reference. Raises an error that names the place of what has no JSON form (a function, a key
- * of another type, NaN, a table in itself): "chunks[3].order: a function". */
+/* A new reference; only in a sandbox, whose budget it charges. Raises an error that names the place
+ * of what has no JSON form (a function, a key of another type, NaN, a table in itself):
+ * "chunks[3].order: a function". */
 json_t *values_take(lua_State *lua, int index);
 
 #endif

@@ -117,8 +117,14 @@ function policy(fields) end
 ---@field uniform fun(chunks: Chunk[], level: integer, stages: Stage[]): Levels
 ---@field least fun(stages: Stage[], order: OrderList, cost: Cost): Levels
 
+---@class PipelineFields
+---@field stages Stage[]
+---@field chunks Chunk[]
+---@field order OrderList by stage; by rank where it has `by_rank = true`
+---@field recompute? Levels
+
 ---@class PlanBuilders
----@field pipeline fun(fields: { stages: Stage[], chunks: Chunk[], order: OrderList, recompute: Levels? }): Plan
+---@field pipeline fun(fields: PipelineFields): Plan
 ---@field new fun(fields: { pipelines: table[], chunks: table[], order: OrderList }): Plan
 
 ---@class Solvers
