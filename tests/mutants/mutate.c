@@ -450,22 +450,76 @@ static bool reuse_early(Mutation *mutation)
     return true;
 }
 
-static bool is_sent(const Mutation *mutation, const Instruction *instruction)
+static int opening_of(const RankProgram *rank, int closing)
 {
-    (void)mutation;
-    return instruction->kind == PW_SENT;
+    PwInstructionKind kind = rank->instructions[closing].kind == PW_SENT ? PW_SEND : PW_RECEIVE;
+    for (int i = closing - 1; i >= 0; i--)
+        if (rank->instructions[i].kind == kind &&
+            rank->instructions[i].message == rank->instructions[closing].message)
+            return i;
+    return -1;
 }
 
-static bool is_wait(const Mutation *mutation, const Instruction *instruction)
+static bool overlap_in_arena(const RankProgram *rank, const Operand *a, const Operand *b)
 {
-    (void)mutation;
-    return instruction->kind == PW_WAIT;
+    if (a->buffer < 0 || b->buffer < 0)
+        return false;
+    const Buffer *x = &rank->buffers[a->buffer], *y = &rank->buffers[b->buffer];
+    int64_t       from = x->offset + a->row * x->row_bytes, to = y->offset + b->row * y->row_bytes;
+    return from < to + b->rows * y->row_bytes && to < from + a->rows * x->row_bytes;
 }
 
-static bool drop_kind(Mutation *mutation, bool (*fits)(const Mutation *, const Instruction *))
+/* Whether the rank writes the operand's bytes after `number`, before it waits for anything else. */
+static bool is_overwritten_soon(const RankProgram *rank, int number, const Operand *operand)
 {
-    Spots spots = instructions_that(mutation, fits);
-    Spot  spot;
+    for (int i = number + 1; i < rank->ninstructions && rank->instructions[i].kind != PW_WAIT &&
+                             rank->instructions[i].kind != PW_SENT;
+         i++)
+        for (int o = 0; o < rank->instructions[i].noperands; o++)
+            if (rank->instructions[i].operands[o].access != ACCESS_READ &&
+                overlap_in_arena(rank, &rank->instructions[i].operands[o], operand))
+                return true;
+    return false;
+}
+
+/* Whether the rank uses the operand's buffer after `number`, before it waits for anything else. */
+static bool is_read_soon(const Mutation *mutation, int r, int number, const Operand *operand)
+{
+    const RankProgram *rank = &mutation->program->ranks[r];
+    for (int i = number + 1; i < rank->ninstructions && rank->instructions[i].kind != PW_WAIT; i++)
+        if (uses(mutation, r, i, operand->buffer, false))
+            return true;
+    return false;
+}
+
+/* Whether a wait before it says as much: that a later message from the same rank is there. */
+static bool is_implied(const RankProgram *rank, int opening, int closing)
+{
+    for (int i = opening + 1; i < closing; i++)
+        if (rank->instructions[i].kind == PW_WAIT &&
+            rank->instructions[i].peer == rank->instructions[closing].peer &&
+            opening_of(rank, i) > opening)
+            return true;
+    return false;
+}
+
+static bool drop_closing(Mutation *mutation, PwInstructionKind kind)
+{
+    Spots spots = {0};
+    for (int r = 0; r < mutation->program->nranks; r++) {
+        const RankProgram *rank = &mutation->program->ranks[r];
+        for (int i = 0; i < rank->ninstructions; i++) {
+            int opening = rank->instructions[i].kind == kind ? opening_of(rank, i) : -1;
+            if (opening < 0)
+                continue;
+            const Operand *bytes = &rank->instructions[opening].operands[0];
+            if (kind == PW_SENT
+                    ? is_overwritten_soon(rank, i, bytes)
+                    : is_read_soon(mutation, r, i, bytes) && !is_implied(rank, opening, i))
+                add_spot(mutation, &spots, r, i, -1);
+        }
+    }
+    Spot spot;
     if (!pick(mutation, &spots, &spot))
         return false;
     remove_instruction(mutation, spot);
@@ -474,12 +528,12 @@ static bool drop_kind(Mutation *mutation, bool (*fits)(const Mutation *, const I
 
 static bool drop_sent(Mutation *mutation)
 {
-    return drop_kind(mutation, is_sent);
+    return drop_closing(mutation, PW_SENT);
 }
 
 static bool drop_wait(Mutation *mutation)
 {
-    return drop_kind(mutation, is_wait);
+    return drop_closing(mutation, PW_WAIT);
 }
 
 static bool has_gradients(const Mutation *mutation, const Instruction *instruction)
@@ -579,11 +633,22 @@ static bool claim_kept(Mutation *mutation)
     return true;
 }
 
+/* A segment's call that begins a chain's gradients may run twice. */
+static bool goes_on_in_chains(const Mutation *mutation, const Instruction *instruction)
+{
+    if (!adds_to_chains(mutation, instruction))
+        return false;
+    for (int s = 0; s < instruction->nsegments; s++)
+        if (!(instruction->segments[s].flags & PW_SEGMENT_DKV_FIRST))
+            return true;
+    return false;
+}
+
 static bool adds(const Mutation *mutation, const Instruction *instruction)
 {
     return instruction->kind == PW_ADD_TO ||
            (has_gradients(mutation, instruction) && !(instruction->flags & PW_CALL_FIRST)) ||
-           adds_to_chains(mutation, instruction);
+           goes_on_in_chains(mutation, instruction);
 }
 
 static bool repeat_add(Mutation *mutation)

@@ -328,7 +328,7 @@ static int choices(Machine *machine, int *choice)
             (at == program->ninstructions || !is_blocked(machine, &program->instructions[at])))
             choice[count++] = rank;
     }
-    for (int pair = 0; pair < nranks * nranks; pair++)
+    for (int pair = 0; pair < nranks * nranks && !(machine->lazy && count); pair++)
         if (may_carry(machine, pair / nranks, pair % nranks))
             choice[count++] = nranks + pair;
     return count;
@@ -394,6 +394,7 @@ const char *interpret(const Oracle *oracle, const Program *program, int runs, ui
         Machine machine = {.oracle   = oracle,
                            .program  = program,
                            .buffered = i % 2,
+                           .lazy     = i % 4 >= 2,
                            .random   = random_at(seed, (uint64_t)i),
                            .region   = region_new()};
         run_program(&machine);

@@ -48,11 +48,12 @@ typedef struct Machine {
     const Program *program;
     MachineRank   *ranks;
     Channel       *channels; /* [from * nranks + to]                                              */
-    bool           buffered;
-    uint64_t       random;
-    const char    *wrong; /* NULL: nothing yet                                                    */
-    int            rank;  /* whose instruction runs                                               */
-    Region        *region;
+    bool        buffered; /* a send takes its bytes at once                                       */
+    bool        lazy;     /* messages move only when no rank can                                  */
+    uint64_t    random;
+    const char *wrong; /* NULL: nothing yet                                                    */
+    int         rank;  /* whose instruction runs                                               */
+    Region     *region;
 } Machine;
 
 typedef struct Bytes {
