@@ -13,8 +13,11 @@ static const char help[] =
     "\n"
     "  train --data PREFIX --out RUN/ [--steps N]   trains up to step N in all; goes on where RUN/ "
     "stopped\n"
-    "  train --evaluate --data PREFIX --out RUN/    loss on held-out documents\n"
+    "  train --evaluate --out RUN/                  loss on held-out documents; --data PREFIX if "
+    "the token\n"
+    "                                               set moved\n"
     "  train --generate PROGRAM.pw --prompt-file F --out RUN/   tokens in, tokens out, as numbers\n"
+    "  train --where --out RUN/                     the step that comes next there\n"
     "  train --export FOLDER --out RUN/             the newest saved weights as a Hugging Face "
     "folder\n"
     "  train --measure POINTS.json                  seconds of codelets and messages, as JSON\n"
@@ -101,6 +104,8 @@ static bool take_option(PwOptions *options, char ***at, PwError *error)
         return options->mode = PW_MODE_HELP, true;
     if (strcmp(name, "--evaluate") == 0)
         return options->mode = PW_MODE_EVALUATE, true;
+    if (strcmp(name, "--where") == 0)
+        return options->mode = PW_MODE_WHERE, true;
     if (strcmp(name, "--trace-steps") == 0 && **at)
         return take_trace(options, *(*at)++, error);
     for (const Option *option = table; option < table + sizeof table / sizeof *table; option++) {
@@ -120,8 +125,7 @@ static bool take_option(PwOptions *options, char ***at, PwError *error)
 /* What each mode cannot do without. */
 static bool check(const PwOptions *options, PwError *error)
 {
-    bool trains = options->mode == PW_MODE_TRAIN || options->mode == PW_MODE_EVALUATE;
-    if (trains && !options->data)
+    if (options->mode == PW_MODE_TRAIN && !options->data)
         return pw_input(error,
                         "--data PREFIX is missing: the token set, PREFIX.idx and PREFIX.bin");
     if (options->mode != PW_MODE_MEASURE && options->mode != PW_MODE_HELP && !options->out)

@@ -12,6 +12,7 @@ typedef enum PwMode {
     PW_MODE_GENERATE,
     PW_MODE_MEASURE,
     PW_MODE_EXPORT,
+    PW_MODE_WHERE,
     PW_MODE_HELP,
 } PwMode;
 

@@ -114,6 +114,27 @@ const PwProgram *pw_ring_program(const PwPrograms *programs, int64_t step, const
     return NULL;
 }
 
+int64_t pw_ring_forecast(const PwPrograms *programs, int rank)
+{
+    const PwRing *ring    = programs->ring;
+    int64_t       written = atomic_load_explicit(&ring->written, memory_order_acquire), most = 0;
+    int64_t       first = written - (int64_t)ring->slots;
+    for (int64_t step = first > ring->first_step ? first : ring->first_step; step < written;
+         step++) {
+        const PwSlot    *slot    = &slots(programs)[(uint64_t)step % ring->slots];
+        const PwProgram *program = (const void *)((const char *)ring + slot->offset);
+        uint64_t         last    = (uint64_t)(rank + 1) * sizeof(PwRank);
+        if (slot->offset % 64 || slot->offset > programs->bytes ||
+            programs->bytes - slot->offset < sizeof *program || rank >= program->nranks ||
+            program->ranks > programs->bytes - slot->offset ||
+            last > programs->bytes - slot->offset - program->ranks)
+            continue;
+        if (pw_program_rank(program, rank)->arena_bytes > most)
+            most = pw_program_rank(program, rank)->arena_bytes;
+    }
+    return most;
+}
+
 /* A finished ring keeps its programs; in it nobody waits for the counter, and it is left alone: the
  * file stays what its manifest says. */
 void pw_ring_consume(PwPrograms *programs, int64_t step)

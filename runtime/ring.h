@@ -24,7 +24,9 @@ PwRingAnswer pw_ring_wait(PwPrograms *programs, int64_t step, const volatile int
 /* Hash and form checked. NULL on error. */
 const PwProgram *pw_ring_program(const PwPrograms *programs, int64_t step, const PwJob *job,
                                  PwError *error);
-void             pw_ring_consume(PwPrograms *programs, int64_t step); /* done with all up to it */
-void             pw_ring_close(PwPrograms *programs);
+/* The largest arena of a rank in the programs that are there; unchecked, a forecast. */
+int64_t pw_ring_forecast(const PwPrograms *programs, int rank);
+void    pw_ring_consume(PwPrograms *programs, int64_t step); /* done with all up to it */
+void    pw_ring_close(PwPrograms *programs);
 
 #endif

@@ -1,11 +1,13 @@
 /* run: opening and closing, and the two small modes that need nothing else. */
 #include "runtime/run.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "runtime/disk.h"
 #include "runtime/ring.h"
@@ -68,22 +70,68 @@ static bool fill(PwRun *run, bool needs_state, PwError *error)
     return first_weights(run, error);
 }
 
+/* The run remembers its token set for later: RUN/data.txt is the prefix, from the root. */
+static bool remember_data(const PwRun *run, PwError *error)
+{
+    char here[PW_PATH_MAX] = "", whole[PW_PATH_MAX];
+    if (run->data[0] != '/' && !getcwd(here, sizeof here))
+        return pw_fail(error, "the current folder has no name: %s", strerror(errno));
+    return pw_disk_join(whole, here, run->data + (run->data[0] == '/'), error) &&
+           pw_disk_replace(run->options->out, "data.txt", whole, error);
+}
+
+static bool find_data(PwRun *run, PwError *error)
+{
+    const PwOptions *options = run->options;
+    char             path[PW_PATH_MAX];
+    if (options->data || options->mode != PW_MODE_EVALUATE) {
+        snprintf(run->data, sizeof run->data, "%s", options->data ? options->data : "");
+        return true;
+    }
+    if (!pw_disk_join(path, options->out, "data.txt", error))
+        return false;
+    char *text = pw_disk_read(path, PW_PATH_MAX - 1, NULL, error);
+    if (text)
+        snprintf(run->data, sizeof run->data, "%.*s", (int)strcspn(text, "\n"), text);
+    free(text);
+    return text != NULL;
+}
+
+static bool open_data(PwRun *run, PwError *error)
+{
+    if (!find_data(run, error))
+        return false;
+    run->tokens.vocabulary = run->job->vocabulary;
+    if (!run->data[0])
+        return true;
+    if (!pw_tokens_open(&run->tokens, run->data, run->job->vocabulary, error))
+        return false;
+    return run->options->mode != PW_MODE_TRAIN ||
+           (check_data(run->job, run->data, error) && remember_data(run, error));
+}
+
 bool pw_run_open(PwRun *run, const PwJob *job, const PwOptions *options, bool needs_state,
                  PwError *error)
 {
     *run = (PwRun){.job = job, .options = options};
-    if (options->data &&
-        (!pw_tokens_open(&run->tokens, options->data, job->vocabulary, error) ||
-         (options->mode == PW_MODE_TRAIN && !check_data(job, options->data, error))))
-        return false;
-    run->tokens.vocabulary = job->vocabulary;
-    return pw_team_open(&run->team, job, &run->tokens, error) && fill(run, needs_state, error);
+    return open_data(run, error) && pw_team_open(&run->team, job, &run->tokens, error) &&
+           fill(run, needs_state, error);
 }
 
 void pw_run_close(PwRun *run)
 {
     pw_team_close(&run->team);
     pw_tokens_close(&run->tokens);
+}
+
+bool pw_where(const PwJob *job, const PwOptions *options, PwError *error)
+{
+    PwSavedState saved;
+    bool         found;
+    if (!pw_state_find(job, options->out, &saved, &found, error))
+        return false;
+    printf("%lld\n", found ? (long long)saved.step : 0);
+    return true;
 }
 
 bool pw_export(const PwJob *job, const PwOptions *options, PwError *error)

@@ -9,14 +9,16 @@
 typedef struct PwRun {
     const PwJob     *job;
     const PwOptions *options;
+    char             data[PW_PATH_MAX]; /* prefix of the token set; "": none */
     PwTokens         tokens;
     PwTeam           team;
     PwSavedState     state; /* what the weights were loaded from; step 0: from nothing         */
     bool             resumed;
 } PwRun;
 
-/* Opens the token set (where --data is given) and the ranks; fills tables and weights: from the
- * newest saved state, else, where `needs_state` is not set, from first_weights/ or the seed. */
+/* Opens the token set (that of --data, else the one that RUN/data.txt names) and the ranks; fills
+ * tables and weights: from the newest saved state, else, where `needs_state` is not set, from
+ * first_weights/ or the seed. */
 bool pw_run_open(PwRun *run, const PwJob *job, const PwOptions *options, bool needs_state,
                  PwError *error);
 void pw_run_close(PwRun *run);
@@ -26,6 +28,7 @@ bool pw_train(const PwJob *job, const PwOptions *options, PwError *error);
 bool pw_evaluate(const PwJob *job, const PwOptions *options, PwError *error);
 bool pw_generate(const PwJob *job, const PwOptions *options, PwError *error);
 bool pw_measure(const PwJob *job, const PwOptions *options, PwError *error);
+bool pw_where(const PwJob *job, const PwOptions *options, PwError *error);
 bool pw_export(const PwJob *job, const PwOptions *options, PwError *error);
 
 /* Fused multiply-adds a second, counted twice each, of all ranks together, measured now. */

@@ -113,6 +113,14 @@ static void say_how_it_starts(Training *training)
                         run->state.toolchain);
 }
 
+/* Memory is taken before the first step, not in the middle of one that happens to be larger. */
+static void touch_arena(PwWorker *worker, void *programs)
+{
+    int64_t needed = pw_ring_forecast(programs, worker->rank);
+    pw_arena_touch(&worker->arena,
+                   needed < worker->arena.capacity ? needed : worker->arena.capacity);
+}
+
 static bool open_training(Training *training, const PwJob *job, const PwOptions *options,
                           PwError *error)
 {
@@ -122,6 +130,7 @@ static bool open_training(Training *training, const PwJob *job, const PwOptions 
         !pw_ring_open(&training->programs, options->programs ? options->programs : beside, error) ||
         !pw_run_open(&training->run, job, options, false, error))
         return false;
+    pw_team_do(&training->run.team, touch_arena, &training->programs);
     training->step = training->saved = training->run.resumed ? training->run.state.step : 0;
     training->position               = training->run.state.position;
     training->steps                  = options->steps >= 0 ? options->steps : job->steps;
