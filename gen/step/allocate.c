@@ -186,11 +186,12 @@ static int find_peak(const RankProgram *rank)
 
 static void place_buffers(Region *region, RankProgram *rank)
 {
-    static const Key keys[] = {by_size_and_life, by_start, by_size, by_end, by_life};
-    Arena            arena  = new_arena(region, rank);
-    int64_t          least  = largest_live_bytes(region, rank);
-    int64_t         *offset = REGION_ARRAY(region, int64_t, rank->nbuffers);
-    rank->peak              = INT64_MAX;
+    static const Key keys[]  = {by_size_and_life, by_start, by_size, by_end, by_life};
+    int              fullest = 0;
+    Arena            arena   = new_arena(region, rank);
+    int64_t          least   = largest_live_bytes(region, rank, &fullest);
+    int64_t         *offset  = REGION_ARRAY(region, int64_t, rank->nbuffers);
+    rank->peak               = INT64_MAX;
     for (int k = 0; k < COUNT(keys) && rank->peak > least; k++) {
         int64_t peak = fill_arena(&arena, keys[k], offset);
         if (peak >= rank->peak)
@@ -234,21 +235,23 @@ static const char *largest_buffers(Region *region, const RankProgram *rank, int 
 
 static bool too_small(const Program *program, int number, const Codelets *codelets, Error *error)
 {
-    const RankProgram *rank   = &program->ranks[number];
-    const Instruction *at     = &rank->instructions[rank->peak_instruction];
-    Region            *region = program->region;
+    const RankProgram *rank    = &program->ranks[number];
+    Region            *region  = program->region;
+    int                fullest = 0;
+    largest_live_bytes(region, rank, &fullest);
+    const Instruction *at = &rank->instructions[fullest];
     const char        *what =
         at->kind == PW_CALL ? codelets->items[at->codelet].name : instruction_names[at->kind];
     return error_input(
         error,
         "step %" PRId64 ": rank %d needs %s (%" PRId64 " bytes) and may take %s: %" PRId64
-        " bytes are missing at instruction %d (%s, chunk %d, layer %d). The weights' part is %s; "
-        "the largest buffers there are %s. Recompute more, make chunks smaller or stages more, or "
-        "let the rank take %" PRId64 " bytes",
+        " bytes are missing. Most is in use at instruction %d (%s, chunk %d, layer %d): %s for "
+        "weights and their like, and the largest of the rest %s. Recompute more, make chunks "
+        "smaller or stages more, or let the rank take %" PRId64 " bytes",
         program->step, number, text_size(region, rank->peak), rank->peak,
-        text_size(region, rank->capacity), rank->peak - rank->capacity, rank->peak_instruction,
-        what, at->chunk, at->layer, text_size(region, rank->static_bytes),
-        largest_buffers(region, rank, rank->peak_instruction), rank->peak);
+        text_size(region, rank->capacity), rank->peak - rank->capacity, fullest, what, at->chunk,
+        at->layer, text_size(region, rank->static_bytes), largest_buffers(region, rank, fullest),
+        rank->peak);
 }
 
 bool allocate(Program *program, const Codelets *codelets, Error *error)

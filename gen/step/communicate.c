@@ -11,6 +11,7 @@
  * are posted in that order, at the latest when one of them is needed. `sent` stands after the
  * rank's next operation. Then all ranks run on the weakest machine (trap 1.3): where `sent`s would
  * hold up everyone, they go later. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ typedef struct Value {
     Piece      *pieces;
     int         npieces, room;
     int         static_rank, static_buffer; /* the first rank that has it from the start, or -1 */
+    int         static_until;               /* the instruction there that first writes it       */
 } Value;
 
 typedef struct Message {
@@ -88,7 +90,8 @@ static void find_values(Work *work)
             int *slot = value_slot(work, at->buffers[i].name);
             if (*slot < 0) {
                 *slot       = work->nvalues;
-                Value value = {.name = at->buffers[i].name, .static_rank = -1};
+                Value value = {
+                    .name = at->buffers[i].name, .static_rank = -1, .static_until = INT_MAX};
                 REGION_APPEND(work->region, work->values, work->nvalues, work->value_room, value);
             }
             work->value[rank][i] = *slot;
@@ -112,6 +115,8 @@ static void add_piece(Work *work, int rank, const Operand *operand, int instruct
             return;
         }
     }
+    if (rank == value->static_rank && instruction < value->static_until)
+        value->static_until = instruction;
     Piece piece = {operand->row, operand->rows, rank, operand->buffer, instruction};
     REGION_APPEND(work->region, value->pieces, value->npieces, value->room, piece);
 }
@@ -230,6 +235,13 @@ static void find_messages(Work *work, int rank)
 
 /* ---- where sends stand ---- */
 
+/* Where the maker stands, but before it writes something else there. */
+static void place_start(const Work *work, Message *message, int at)
+{
+    int until         = work->values[work->value[message->from][message->from_buffer]].static_until;
+    message->position = at < until ? at : until;
+}
+
 /* All ranks run without times, an operation of each in turn, until they need what is not made:
  * where a rank stands when another one needs what it has from the start. */
 static bool place_starts(Work *work)
@@ -251,7 +263,7 @@ static bool place_starts(Work *work)
                 for (int m = work->needed[rank][at[rank]]; m >= 0;
                      m     = work->messages[m].next_needed)
                     if (work->messages[m].ready < 0)
-                        work->messages[m].position = at[work->messages[m].from];
+                        place_start(work, &work->messages[m], at[work->messages[m].from]);
             }
         }
     }
@@ -270,7 +282,8 @@ static void place_sends(Work *work)
         Message *message = &work->messages[m];
         if (message->ready >= 0)
             message->position = message->ready + 1;
-        if (message->need > work->end[message->to] && message->position < work->end[message->from])
+        if (message->ready >= 0 && message->need > work->end[message->to] &&
+            message->position < work->end[message->from])
             message->position = work->end[message->from];
     }
 }

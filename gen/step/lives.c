@@ -138,7 +138,7 @@ void find_lives(Region *region, RankProgram *rank, const Codelets *codelets)
             find_parts(region, &rank->buffers[i], &uses[i]);
 }
 
-int64_t largest_live_bytes(Region *region, const RankProgram *rank)
+int64_t largest_live_bytes(Region *region, const RankProgram *rank, int *instruction)
 {
     int64_t *change = REGION_ARRAY(region, int64_t, rank->ninstructions + 1);
     for (int i = 0; i < rank->nbuffers; i++) {
@@ -150,10 +150,11 @@ int64_t largest_live_bytes(Region *region, const RankProgram *rank)
             change[part->last + 1] -= bytes;
         }
     }
-    int64_t live = rank->static_bytes, largest = live;
+    int64_t live = rank->static_bytes, largest = -1;
     for (int i = 0; i < rank->ninstructions; i++) {
         live += change[i];
-        largest = live > largest ? live : largest;
+        *instruction = live > largest ? i : *instruction;
+        largest      = live > largest ? live : largest;
     }
-    return largest;
+    return largest < 0 ? live : largest;
 }

@@ -13,8 +13,8 @@ void find_lives(Region *region, RankProgram *rank, const Codelets *codelets);
 int64_t part_start(const Buffer *buffer, const BufferPart *part);
 int64_t part_past(const Buffer *buffer, const BufferPart *part);
 
-/* The largest sum of live bytes at one instruction, static part included: no placement needs less.
- */
-int64_t largest_live_bytes(Region *region, const RankProgram *rank);
+/* The largest sum of live bytes, static part included, and the first instruction with so many: no
+ * placement needs less. */
+int64_t largest_live_bytes(Region *region, const RankProgram *rank, int *instruction);
 
 #endif

@@ -2,8 +2,9 @@
  *   reads    a program with messages
  *   writes   Program.order; the places of `sent`s that would stop everyone
  *   fails    a wait for ever: the rank and instruction
- * A rank runs until it has to wait, then the next one does. Whether all come to their end does not
- * depend on that choice, since nothing that one rank does takes anything from another. */
+ * A rank runs an operation or until it has to wait, then the next one does. Whether all come to
+ * their end does not depend on that choice, since nothing that one rank does takes anything from
+ * another. */
 #include "gen/step/weakest.h"
 
 #include "gen/step/touch.h"
@@ -90,13 +91,15 @@ static bool writes_sent_rows(Machine *machine, int rank, const Instruction *inst
     return false;
 }
 
-/* Runs the rank until it has to wait. Returns whether it came any further. */
+/* Runs the rank to its next mark, or until it has to wait. Returns whether it came any further. */
 static bool run_rank(Machine *machine, int rank)
 {
     Runner            *runner   = &machine->runners[rank];
     const Instruction *before   = runner->at;
     bool               released = false;
     for (; runner->at < runner->past && may_run(machine, rank, runner->at); runner->at++) {
+        if (runner->at->kind == PW_MARK && runner->at > before)
+            break;
         if (runner->at->kind == PW_MARK || writes_sent_rows(machine, rank, runner->at))
             released = run_held(machine, rank) || released;
         if (writes_sent_rows(machine, rank, runner->at))
