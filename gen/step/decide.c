@@ -123,12 +123,17 @@ static const Layout *with_share(Region *region, const Layout *layout, double sha
     return seen;
 }
 
+/* A policy may search: ten times what a job file may do. Seconds only kill what no count sees. */
+enum { POLICY_INSTRUCTIONS = 200 * 1000 * 1000, POLICY_SECONDS = 10 };
+
 static Plan *run_in_sandbox(Region *region, Run *run, const Job *job, Error *error)
 {
-    Sandbox       sandbox = {.main    = run_policy,
-                             .context = run,
-                             .folder  = path_folder(region, run->file),
-                             .seed    = job->train.seed};
+    Sandbox       sandbox = {.main         = run_policy,
+                             .context      = run,
+                             .folder       = path_folder(region, run->file),
+                             .seed         = job->train.seed,
+                             .instructions = POLICY_INSTRUCTIONS,
+                             .seconds      = POLICY_SECONDS};
     SandboxResult result;
     if (!sandbox_run(region, &sandbox, &result, error))
         return NULL;
