@@ -171,17 +171,20 @@ static bool check_sizes(Prover *prover, int rank)
 {
     const RankProgram *program = &prover->program->ranks[rank];
     const RankLayout  *layout  = prover->layout ? &prover->layout->ranks[rank] : NULL;
-    if (program->static_bytes < 0 || program->peak < program->static_bytes ||
-        program->peak > program->capacity ||
-        (layout &&
-         (program->static_bytes != layout->static_bytes || program->capacity > layout->capacity)))
+    int64_t            capacity =
+        layout && layout->capacity < program->capacity ? layout->capacity : program->capacity;
+    if (program->peak > capacity)
         return error_fail(prover->error,
-                          "rank %d: found an arena of %lld bytes, %lld of them static, with a "
-                          "capacity of %lld; expected the layout's %lld static, capacity %lld",
-                          rank, (long long)program->peak, (long long)program->static_bytes,
-                          (long long)program->capacity,
-                          (long long)(layout ? layout->static_bytes : program->static_bytes),
-                          (long long)(layout ? layout->capacity : program->capacity));
+                          "rank %d, instruction %d: found an arena that is full here with %lld "
+                          "bytes, expected at most the capacity of %lld",
+                          rank, program->peak_instruction, (long long)program->peak,
+                          (long long)capacity);
+    if (program->static_bytes < 0 || program->peak < program->static_bytes ||
+        (layout && program->static_bytes != layout->static_bytes))
+        return error_fail(prover->error,
+                          "rank %d: found %lld static bytes in an arena of %lld, expected %lld",
+                          rank, (long long)program->static_bytes, (long long)program->peak,
+                          (long long)(layout ? layout->static_bytes : program->peak));
     for (const Buffer *buffer = program->buffers; buffer < program->buffers + program->nbuffers;
          buffer++)
         if (buffer->rows <= 0 || buffer->row_bytes <= 0 ||

@@ -7,12 +7,10 @@
 #include <stdlib.h>
 
 #include "gen/base/random.h"
-#include "gen/job/passes.h"
-#include "gen/step/passes.h"
 #include "tests/mutants/mutate.h"
 #include "tests/oracle/interpreter.h"
+#include "tests/support/proof_cases.h"
 #include "tests/support/random_plans.h"
-#include "tests/support/tiny_model.h"
 
 enum { RUNS = 20, PER_PROGRAM = 3, MOST_PROGRAMS = 20000 };
 
@@ -21,55 +19,26 @@ typedef struct Tally {
 } Tally;
 
 typedef struct Subject { /* a program to damage, and what it stands on                          */
-    Model     *model;
-    Codelets  *codelets;
+    ProofCase  on;
     RandomPlan random;
     Program   *program;
     Oracle    *oracle;
 } Subject;
 
-/* Kernels' room is no part of what is tested, and would be most of the arena. */
-static void shrink_scratch(Codelets *codelets)
-{
-    for (int c = 0; c < codelets->count; c++)
-        for (int t = 0; t < codelets->items[c].ntemporaries; t++)
-            if (codelets->items[c].temporaries[t].fixed_bytes > PW_ALIGN)
-                codelets->items[c].temporaries[t].fixed_bytes = PW_ALIGN;
-}
-
-static bool lower(Region *region, Subject *subject, int ahead, Error *error)
-{
-    const RandomPlan *from = &subject->random;
-    subject->program = expand(region, from->plan, from->batch, subject->model, subject->codelets,
-                              from->layout, error);
-    return subject->program && communicate(subject->program, subject->codelets, error) &&
-           overlap(subject->program, subject->codelets, ahead, error) &&
-           allocate(subject->program, subject->codelets, error);
-}
-
 static bool make_subject(Region *region, uint64_t seed, Subject *subject, Error *error)
 {
-    TinyShape shape   = {.layers     = 2 + (int64_t)(seed % 3),
-                         .hidden     = 8,
-                         .heads      = 2,
-                         .kv_heads   = 1,
-                         .ffn        = 8,
-                         .vocabulary = 8,
-                         .tied       = seed % 2};
-    subject->model    = tiny_model(region, shape);
-    subject->codelets = differentiate(region, subject->model, (int)sizeof(float), error);
-    if (!subject->codelets || !fuse(region, subject->codelets, subject->model, error))
+    subject->on      = proof_case(region, 2 + (int64_t)(seed % 3), seed % 2);
+    subject->random  = random_plan(region, subject->on.model, seed);
+    subject->program = lowered(region, &subject->on, subject->random.plan, subject->random.batch,
+                               subject->random.layout, (int)(seed % 3), error);
+    if (!subject->program)
         return false;
-    shrink_scratch(subject->codelets);
-    subject->random = random_plan(region, subject->model, seed);
-    if (!lower(region, subject, (int)(seed % 3), error))
-        return false;
-    subject->oracle   = oracle_of(region, subject->codelets, subject->model, subject->random.layout,
-                                  subject->random.batch);
+    subject->oracle   = oracle_of(region, subject->on.codelets, subject->on.model,
+                                  subject->random.layout, subject->random.batch);
     const char *wrong = interpret(subject->oracle, subject->program, 2, seed);
     if (wrong)
         return error_fail(error, "undamaged: %s", wrong);
-    return prove(subject->program, subject->codelets, subject->model, subject->random.layout,
+    return prove(subject->program, subject->on.codelets, subject->on.model, subject->random.layout,
                  subject->random.batch, error);
 }
 
@@ -78,11 +47,11 @@ static void judge(const Subject *subject, int kind, uint64_t seed, Tally *tally)
     Region  *region = region_new();
     Error    error  = {0};
     Program *damaged =
-        mutant(region, subject->program, subject->codelets, subject->model, kind, seed);
+        mutant(region, subject->program, subject->on.codelets, subject->on.model, kind, seed);
     if (damaged) {
-        const char *wrong = interpret(subject->oracle, damaged, RUNS, seed);
-        bool proven = prove(damaged, subject->codelets, subject->model, subject->random.layout,
-                            subject->random.batch, &error);
+        const char *wrong  = interpret(subject->oracle, damaged, RUNS, seed);
+        bool        proven = prove(damaged, subject->on.codelets, subject->on.model,
+                                   subject->random.layout, subject->random.batch, &error);
         if (!wrong)
             tally->harmless++;
         else if (!proven)
