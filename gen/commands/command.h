@@ -39,8 +39,8 @@ typedef struct Command {
  * that the command does not declare is a bug. */
 const char *argument(const Arguments *arguments, const char *name);
 /* A whole number of at least `least`; `otherwise` where the option was not given. */
-bool argument_number(const Arguments *arguments, const char *name, int64_t least,
-                     int64_t otherwise, int64_t *number, Error *error);
+bool argument_number(const Arguments *arguments, const char *name, int64_t least, int64_t otherwise,
+                     int64_t *number, Error *error);
 
 extern const Command command_init, command_data, command_stats, command_plan, command_tune,
     command_build, command_run, command_report, command_generate, command_evaluate, command_export,

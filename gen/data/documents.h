@@ -1,7 +1,7 @@
 /* documents: what the job's data is, and how it becomes a token set, once.
- * A folder (walked, names sorted by bytes; hidden names and symbolic links are not followed), a glob
- * or a file: of UTF-8 text, a document a file, or of JSONL, a document a line. A document is its
- * tokens and an end of document. What made a token set stands in PREFIX.json. */
+ * A folder (walked, names sorted by bytes; hidden names and symbolic links are not followed), a
+ * glob or a file: of UTF-8 text, a document a file, or of JSONL, a document a line. A document is
+ * its tokens and an end of document. What made a token set stands in PREFIX.json. */
 #ifndef PIPEWRIGHT_DOCUMENTS_H
 #define PIPEWRIGHT_DOCUMENTS_H
 

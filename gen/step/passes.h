@@ -20,8 +20,8 @@ Plan *decide(Region *region, const Job *job, const Model *model, const Codelets 
 Program *expand(Region *region, const Plan *plan, const Batch *batch, const Model *model,
                 const Codelets *codelets, const Layout *layout, Error *error);
 
-/* Forward-only programs: every sequence of the batch once, packed into chunks of `chunk` tokens, over
- * the layout's stages (PW_EVALUATE). */
+/* Forward-only programs: every sequence of the batch once, packed into chunks of `chunk` tokens,
+ * over the layout's stages (PW_EVALUATE). */
 Program *expand_evaluate(Region *region, const Batch *batch, int64_t chunk, const Model *model,
                          const Codelets *codelets, const Layout *layout, Error *error);
 /* A prompt of so many tokens, then `tokens` new ones, one chunk each (PW_GENERATE). */
@@ -32,10 +32,12 @@ Program *expand_generate(Region *region, int64_t prompt, int64_t tokens, const M
 bool communicate(Program *program, const Codelets *codelets, Error *error);
 /* Posts receives up to `ahead` operations earlier. */
 bool overlap(Program *program, const Codelets *codelets, int ahead, Error *error);
-/* Adds addresses; the peak is known. Peak above capacity: error_input, program->ranks[].peak set. */
+/* Adds addresses; the peak is known. Peak above capacity: error_input, program->ranks[].peak set.
+ */
 bool allocate(Program *program, const Codelets *codelets, Error *error);
 /* Proves all ranks together. `batch` may be NULL (a program from a file): then the sequences are
- * taken from the program's own loads. `layout` likewise: then static addresses are taken on trust. */
+ * taken from the program's own loads. `layout` likewise: then static addresses are taken on trust.
+ */
 bool prove(const Program *program, const Codelets *codelets, const Model *model,
            const Layout *layout, const Batch *batch, Error *error);
 /* Fills in Instruction.predicted and Program.predicted_seconds. */

@@ -3,12 +3,12 @@
  *   writes   the batch of each step in turn; nothing depends on ranks
  *   fails    where a document is too long and the job says "error"; where nothing is left
  *   stands   first: the batch is what a policy decides about
- * A document is held out by its number and the seed alone. The others' sequences (parts of a document
- * longer than the context are sequences of their own) are numbered; an epoch takes each once, in an
- * order made from (seed, epoch) alone by a permutation that is computed, not stored: a Feistel
- * network over the numbers (Black and Rogaway 2002, Ciphers with Arbitrary Finite Domains). So any
- * position is found at once, and a step is found by adding lengths. Megatron's order, which comes
- * from NumPy's generator, is another one. */
+ * A document is held out by its number and the seed alone. The others' sequences (parts of a
+ * document longer than the context are sequences of their own) are numbered; an epoch takes each
+ * once, in an order made from (seed, epoch) alone by a permutation that is computed, not stored: a
+ * Feistel network over the numbers (Black and Rogaway 2002, Ciphers with Arbitrary Finite Domains).
+ * So any position is found at once, and a step is found by adding lengths. Megatron's order, which
+ * comes from NumPy's generator, is another one. */
 #ifndef PIPEWRIGHT_SAMPLE_H
 #define PIPEWRIGHT_SAMPLE_H
 
@@ -28,9 +28,9 @@ typedef struct SampleCounts {
 typedef struct Sampler {
     const Job     *job;
     int64_t        documents;
-    const int64_t *length; /* [documents] tokens                                                */
-    const int64_t *prompt; /* [documents] or NULL                                               */
-    bool           numbered;   /* false: only lengths are known                                 */
+    const int64_t *length;   /* [documents] tokens                                                */
+    const int64_t *prompt;   /* [documents] or NULL                                               */
+    bool           numbered; /* false: only lengths are known                                 */
     uint8_t       *is_held_out; /* [documents]                                                  */
     int32_t       *owner;       /* [nsequences] document                                        */
     int64_t       *first;       /* [documents] number of its first sequence                     */
@@ -43,7 +43,8 @@ typedef struct Sampler {
 Sampler *sampler_open(Region *region, const Job *job, const TokenIndex *index,
                       const Lengths *lengths, Error *error);
 
-/* To a step whose position is known (Batch.position of the step before, as saved states keep it). */
+/* To a step whose position is known (Batch.position of the step before, as saved states keep it).
+ */
 void sampler_place(Sampler *sampler, int64_t step, int64_t position);
 /* To a step by counting from where it stands, or from the start if the step is earlier. */
 void sampler_seek(Sampler *sampler, int64_t step);

@@ -1,0 +1,48 @@
+/* build: job -> artifact. */
+#include <stdio.h>
+
+#include "gen/base/file.h"
+#include "gen/base/text.h"
+#include "gen/commands/job_command.h"
+#include "gen/pack.h"
+
+static const Option options[] = {
+    {"output", "DIR", "where the artifact goes (-o DIR); default: JOB's name with .trainer"},
+    {"steps", "N", "programs to store; default: the job's steps"},
+    {"from", "plan.json", "plans in place of the policy, one a line, one a step"},
+    {"as-code", NULL, "also prints every program as straight-line C and runs that"},
+    {0},
+};
+
+static bool run(const Arguments *arguments, Error *error)
+{
+    Compilation job;
+    PackOptions pack_options = {.compile = true, .as_code = argument(arguments, "as-code") != NULL};
+    if (!open_job(arguments, true, &job, error))
+        return false;
+    if (!argument_number(arguments, "steps", 1, job.job->train.steps, &pack_options.steps, error))
+        return false;
+    const char *folder = argument(arguments, "output");
+    if (!folder)
+        folder = region_format(arguments->region, "%s.trainer",
+                               job_stem(arguments->region, arguments->words[0]));
+    job.plan_path = argument(arguments, "from");
+    if (!pack(&job, folder, pack_options, error))
+        return false;
+    printf("%s: %lld steps for %d rank%s; run it with %s/train --data %s --out RUN\n", folder,
+           (long long)pack_options.steps, job.layout->nranks, job.layout->nranks > 1 ? "s" : "",
+           folder, job.prefix ? job.prefix : "PREFIX");
+    return true;
+}
+
+const Command command_build = {
+    .name      = "build",
+    .words     = "JOB",
+    .min_words = 1,
+    .max_words = 1,
+    .summary   = "compiles a job into a trainer that runs by itself",
+    .details = "The folder holds readable C made for the job, a build script, the proven programs "
+               "of N steps\nand a manifest. It needs a C compiler, nothing else.",
+    .options = options,
+    .run     = run,
+};

@@ -1,0 +1,129 @@
+/* init: a commented starter job made from what the user has, and .luarc.json for editors. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gen/base/data_folder.h"
+#include "gen/base/file.h"
+#include "gen/base/text.h"
+#include "gen/commands/job_command.h"
+
+static const Option options[] = {
+    {"model", "config.json", "a Hugging Face config: the shape, no weights needed"},
+    {"data", "PREFIX.idx|DIR", "a token set in Megatron's format, or a folder of text"},
+    {"cluster", "cpu:N", "N ranks of this machine; default cpu:2"},
+    {"context", "TOKENS", "longest sequence; default 2K"},
+    {"force", NULL, "overwrites an existing job file"},
+    {0},
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+static void add_data(Text *text, const char *data, const char *context)
+{
+    text_add(text,
+             "  -- documents: a folder or a glob of UTF-8 text; jsonl { files = ... }; or a token "
+             "set in Megatron's\n  -- format. What is longer than the context is split; "
+             "\"cut\" and \"error\" are the others.\n");
+    if (ends_with(data, ".idx"))
+        text_add(text,
+                 "  data    = token_set { prefix = \"%.*s\", context = \"%s\", long = \"split\", "
+                 "held_out = \"1%%\" },\n",
+                 (int)(strlen(data) - 4), data, context);
+    else
+        text_add(text,
+                 "  data    = text { files = \"%s\", context = \"%s\", long = \"split\", "
+                 "held_out = \"1%%\" },\n",
+                 data, context);
+}
+
+static void add_job(Text *text, const char *model, const char *data, int64_t ranks,
+                    const char *context)
+{
+    text_add(text,
+             "-- A Pipewright job. `pipewright plan %s` shows what it will do, `pipewright run` "
+             "trains.\nreturn job {\n",
+             "THIS_FILE");
+    if (model)
+        text_add(text,
+                 "  model   = hf \"%s\",            -- the shape; weights start from the seed\n",
+                 model);
+    else
+        text_add(text, "  -- a Llama-style decoder; \"bytes\": 256 bytes and an end of document\n"
+                       "  model   = llama { layers = 6, hidden = 256, heads = 4, kv_heads = 4, "
+                       "ffn = 704, vocab = \"bytes\" },\n");
+    add_data(text, data, context);
+    text_add(text,
+             "  cluster = cpu { ranks = %lld, memory = \"1 GiB\" },     -- memory of one rank\n"
+             "  layout  = { stages = %lld },                       -- pipeline stages\n"
+             "  policy  = { \"seq1f1b\", slices = 4 },             -- or \"gpipe\", \"1f1b\", "
+             "\"zb1p\", or "
+             "\"mine.lua\"\n"
+             "  train   = { batch = tokens \"32K\", steps = 300, seed = 1, clip = 1.0,\n"
+             "              optimizer = adamw { lr = \"1e-3\", weight_decay = 0.1 },\n"
+             "              curve = cosine { warmup = 20, final = \"1e-4\" },\n"
+             "              save = { every = 100, keep = 2 }, evaluate = { every = 50 } },\n}\n",
+             (long long)ranks, (long long)ranks);
+}
+
+static bool parse_cluster(const char *text, int64_t *ranks, Error *error)
+{
+    char *end = NULL;
+    if (!text)
+        return true;
+    if (!strncmp(text, "cpu:", 4) && (*ranks = strtoll(text + 4, &end, 10)) > 0 && !*end)
+        return true;
+    return error_input(error, "--cluster: found \"%s\", expected cpu:N, such as cpu:2", text);
+}
+
+static bool run(const Arguments *arguments, Error *error)
+{
+    Region     *region  = arguments->region;
+    const char *path    = arguments->words[0];
+    const char *data    = argument(arguments, "data");
+    const char *context = argument(arguments, "context");
+    const char *folder  = path_folder(region, path);
+    int64_t     ranks = 2, tokens;
+    if (!ends_with(path, ".lua"))
+        return error_input(error, "pipewright init: found \"%s\", expected a name ending in .lua",
+                           path);
+    if (file_exists(path) && !argument(arguments, "force"))
+        return error_input(error, "%s: exists; --force overwrites it", path);
+    if (!parse_cluster(argument(arguments, "cluster"), &ranks, error))
+        return false;
+    if (context && (!text_to_tokens(context, &tokens) || tokens < 1))
+        return error_input(error, "--context: found \"%s\", expected tokens, such as 4K", context);
+    Text job = text_new(region);
+    add_job(&job, argument(arguments, "model"), data ? data : "corpus", ranks,
+            context ? context : "2K");
+    char *named = strstr(job.at, "THIS_FILE");
+    Text  text  = text_new(region);
+    text_add(&text, "%.*s%s%s", (int)(named - job.at), job.at, path_name(path),
+             named + strlen("THIS_FILE"));
+    Text luarc = text_new(region);
+    text_add(
+        &luarc,
+        "{\n  \"runtime.version\": \"Lua 5.4\",\n  \"workspace.library\": [\"%s/lua/meta\"]\n}\n",
+        data_folder());
+    const char *editor = path_join(region, folder, ".luarc.json");
+    if (!file_make_folders(folder, error) || !file_write(path, text.at, text.length, error) ||
+        (!file_exists(editor) && !file_write(editor, luarc.at, luarc.length, error)))
+        return false;
+    printf("%s: a starter job; next: pipewright %s %s\n", path,
+           data && ends_with(data, ".idx") ? "plan" : "data", path);
+    return true;
+}
+
+const Command command_init = {
+    .name      = "init",
+    .words     = "FILE.lua",
+    .min_words = 1,
+    .max_words = 1,
+    .summary   = "writes a commented starter job from what you have",
+    .options   = options,
+    .run       = run,
+};

@@ -1,0 +1,123 @@
+/* plan: one step's plan, as text for people, JSON, or a picture; lowered and proven before it is
+ * shown, so that its peak is the one that the runtime will use. */
+#include <stdio.h>
+#include <string.h>
+
+#include "gen/base/file.h"
+#include "gen/base/text.h"
+#include "gen/commands/job_command.h"
+#include "gen/cost/predict.h"
+#include "gen/pictures/gantt.h"
+
+static const Option options[] = {
+    {"step", "T", "which step, counted from 0; default 0"},
+    {"policy", "NAME|FILE.lua", "another policy than the job's"},
+    {"json", NULL, "the plan as pipewright-plan-1"},
+    {"with-costs", NULL, "with --json: also what the prediction stands on"},
+    {"from", "plan.json", "a plan in place of the policy"},
+    {"svg", "FILE", "draws the plan"},
+    {"times", NULL, "how long each pass took"},
+    {0},
+};
+
+static void print_rank(Region *region, const Compilation *job, const Step *step, int rank)
+{
+    const RankProgram *program = &step->program->ranks[rank];
+    const char        *where   = "the static part";
+    for (int i = program->peak_instruction; i >= 0 && program->ninstructions > 0; i--)
+        if (program->instructions[i].kind == PW_MARK) {
+            where = region_format(region, "%c%d", program->instructions[i].letter,
+                                  program->instructions[i].chunk);
+            break;
+        }
+    printf("  rank %d   peak %s of %s, reached at instruction %d (%s) of %d\n", rank,
+           text_size(region, program->peak), text_size(region, job->layout->ranks[rank].capacity),
+           program->peak_instruction, where, program->ninstructions);
+}
+
+static void print_summary(const Compilation *job, const Step *step)
+{
+    Region     *region = step->region;
+    const Plan *plan   = step->plan;
+    printf("step %lld, policy %s: %d sequences, %lld tokens in %d chunks on %d rank%s\n",
+           (long long)plan->step, plan->policy ? plan->policy : "(from a file)", plan->nsequences,
+           (long long)step->batch->tokens, plan->nchunks, plan->nranks,
+           plan->nranks > 1 ? "s" : "");
+    for (int p = 0; p < plan->npipelines; p++)
+        for (int s = 0; s < plan->pipelines[p].nstages; s++) {
+            const PlanStage *stage = &plan->pipelines[p].stages[s];
+            printf("  stage %d   rank %d, layers %g to %g\n", s, stage->ranks[0],
+                   stage->first / 2.0, stage->past / 2.0);
+        }
+    for (int rank = 0; rank < plan->nranks; rank++)
+        print_rank(region, job, step, rank);
+    printf("predicted %s a step, %.0f tokens/s; no order of this split is under %s (%.2f of it); "
+           "bubble %.0f%%\n",
+           text_seconds(region, plan->predicted.seconds),
+           (double)step->batch->tokens / plan->predicted.seconds,
+           text_seconds(region, plan->predicted.bound),
+           plan->predicted.seconds / plan->predicted.bound, 100 * plan->predicted.bubble);
+    if (plan->tries)
+        printf("tries: %s\n", plan->tries);
+    printf("proven: %lld instructions\n", (long long)step->program->norder);
+}
+
+/* --policy is a --set of the job's policy, and comes after those. */
+static const char *const *with_policy(const Arguments *arguments)
+{
+    int count = 0;
+    while (arguments->sets[count])
+        count++;
+    const char **sets = REGION_ARRAY(arguments->region, const char *, count + 2);
+    for (int i = 0; i < count; i++)
+        sets[i] = arguments->sets[i];
+    if (argument(arguments, "policy"))
+        sets[count] = region_format(arguments->region, "policy=%s", argument(arguments, "policy"));
+    return sets;
+}
+
+static bool run(const Arguments *arguments, Error *error)
+{
+    Compilation job;
+    Step        step;
+    int64_t     number;
+    if (!argument_number(arguments, "step", 0, 0, &number, error) ||
+        !compile_job(arguments->region, arguments->words[0], with_policy(arguments), true, &job,
+                     error))
+        return false;
+    job.plan_path = argument(arguments, "from");
+    if (!compile_step(&job, number, &step, error))
+        return false;
+    Text text = text_new(step.region);
+    PlanCosts *costs = step.plan->costs;
+    if (!argument(arguments, "with-costs"))
+        step.plan->costs = NULL;
+    if (argument(arguments, "json")) {
+        plan_print(step.plan, &text);
+        printf("%s\n", text.at);
+    } else
+        print_summary(&job, &step);
+    if (argument(arguments, "times"))
+        for (int i = 0; i < COUNT(step_passes); i++)
+            printf("%-12s %s\n", step_passes[i], text_seconds(step.region, step.seconds[i]));
+    bool good = true;
+    if (argument(arguments, "svg")) {
+        Text picture = text_new(step.region);
+        gantt_print(step.plan, costs, &picture);
+        good = file_write(argument(arguments, "svg"), picture.at, picture.length, error);
+    }
+    region_free(step.region);
+    return good;
+}
+
+const Command command_plan = {
+    .name      = "plan",
+    .words     = "JOB",
+    .min_words = 1,
+    .max_words = 1,
+    .summary   = "plans one step and proves it: time, bound, memory",
+    .details = "Others call the plan's program a schedule, recompute checkpointing, and a chunk a "
+               "micro-batch.",
+    .options = options,
+    .run     = run,
+};

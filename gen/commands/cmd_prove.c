@@ -1,0 +1,84 @@
+/* prove: programs of all ranks, as a listing or stored: proven, or the instruction that is wrong.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "gen/base/file.h"
+#include "gen/commands/job_command.h"
+
+static const Option options[] = {
+    {"artifact", "TRAINER", "the artifact whose model and codelets a listing belongs to"},
+    {0},
+};
+
+static bool prove_stored(const Compilation *job, const char *path, int64_t *count, Error *error)
+{
+    size_t  length;
+    Region *file  = region_new();
+    char   *bytes = file_read(file, path, (size_t)1 << 36, &length, error);
+    PwRing *ring  = (PwRing *)bytes;
+    bool    good =
+        bytes && (length >= sizeof *ring ||
+                  error_input(error, "%s: %zu bytes, too short for programs", path, length));
+    for (int64_t step = good ? ring->first_step : 0; good && step < ring->written; step++) {
+        Region       *region = region_new();
+        const PwSlot *slot   = (const PwSlot *)(ring + 1) + (uint64_t)step % ring->slots;
+        char         *name   = region_format(region, "%s: step %lld", path, (long long)step);
+        good                 = (slot->offset <= length && slot->bytes <= length - slot->offset) ||
+               error_input(error, "%s: its program lies outside the file", name);
+        Program *program = good ? program_load(region, bytes + slot->offset, slot->bytes, name,
+                                               job->codelets, error)
+                                : NULL;
+        good = program && prove(program, job->codelets, job->model, job->layout, NULL, error);
+        *count += good;
+        region_free(region);
+    }
+    region_free(file);
+    return good;
+}
+
+static bool prove_listing(const Compilation *job, const char *path, Error *error)
+{
+    char    *text    = file_read(job->region, path, (size_t)1 << 30, NULL, error);
+    Program *program = text ? program_read(job->region, text, path, job->codelets, error) : NULL;
+    return program && prove(program, job->codelets, job->model, job->layout, NULL, error);
+}
+
+static bool run(const Arguments *arguments, Error *error)
+{
+    Region     *region = arguments->region;
+    const char *word   = arguments->words[0];
+    const char *folder = is_artifact(region, word) ? word : argument(arguments, "artifact");
+    int64_t     count  = 0;
+    Compilation job;
+    if (!folder)
+        return error_input(error,
+                           "pipewright prove %s: --artifact TRAINER is missing: a listing "
+                           "names codelets, and only an artifact says what they do",
+                           word);
+    if (!open_artifact(region, folder, &job, error))
+        return false;
+    if (folder != word) {
+        if (!prove_listing(&job, word, error))
+            return false;
+        printf("%s: proven\n", word);
+        return true;
+    }
+    const char *evaluate = path_join(region, folder, "evaluate.pw");
+    if (!prove_stored(&job, path_join(region, folder, "programs.pw"), &count, error) ||
+        (file_exists(evaluate) && !prove_stored(&job, evaluate, &count, error)))
+        return false;
+    printf("%s: %lld programs proven\n", folder, (long long)count);
+    return true;
+}
+
+const Command command_prove = {
+    .name      = "prove",
+    .words     = "LISTING|TRAINER",
+    .min_words = 1,
+    .max_words = 1,
+    .summary   = "proves programs: no deadlock, every byte and every gradient right",
+    .details   = "Exit status 1 names the rank and the instruction that is wrong.",
+    .options   = options,
+    .run       = run,
+};

@@ -1,0 +1,188 @@
+/* run: trains. Of a job it makes an artifact with a live ring of programs, and plans ahead beside
+ * the trainer; of an artifact it starts the trainer. */
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gen/ahead.h"
+#include "gen/base/file.h"
+#include "gen/base/process.h"
+#include "gen/commands/job_command.h"
+#include "gen/pack.h"
+
+extern char **environ;
+
+enum { RING_SLOTS = 16, RING_FACTOR = 4 };
+
+static const Option options[] = {
+    {"out", "RUN", "folder for states, log and report; default: JOB's name with .run"},
+    {"steps", "N", "trains up to step N in all; default: the job's steps"},
+    {"data", "PREFIX", "the token set; default: the one that `data` made for the job"},
+    {"from", "plan.json", "plans in place of the policy, one a line, one a step"},
+    {"accept-toolchain", NULL,
+     "goes on from a state that another compiler or machine wrote; logged"},
+    {0},
+};
+
+/* The step at which the trainer will go on in RUN: it says so, since only it checks states. */
+static bool first_step(Region *region, const char *artifact, const char *run, int64_t *step,
+                       Error *error)
+{
+    const char *argv[] = {path_join(region, artifact, "train"), "--where", "--out", run, NULL};
+    Text        answer = text_new(region);
+    int         status = process_read(argv, &answer, error);
+    *step              = strtoll(answer.at, NULL, 10);
+    return status == 0 ||
+           (status > 0 && error_fail(error, "%s: the trainer cannot say where it stopped", run));
+}
+
+static volatile pid_t trainer;
+
+/* The trainer saves and stops; we wait for it. */
+static void pass_on(int signal_number)
+{
+    if (trainer > 0)
+        kill(trainer, signal_number);
+}
+
+/* Starts the trainer; its process, or -1. */
+static pid_t start_trainer(const Arguments *arguments, const char *artifact, const char *data,
+                           const char *run, int64_t steps, Error *error)
+{
+    const char *argv[16];
+    int         n = 0;
+    pid_t       child;
+    argv[n++] = path_join(arguments->region, artifact, "train");
+    argv[n++] = "--out", argv[n++] = run;
+    if (data)
+        argv[n++] = "--data", argv[n++] = data;
+    if (steps > 0)
+        argv[n++] = "--steps",
+        argv[n++] = region_format(arguments->region, "%lld", (long long)steps);
+    if (argument(arguments, "accept-toolchain"))
+        argv[n++] = "--accept-toolchain";
+    argv[n]    = NULL;
+    int failed = posix_spawn(&child, argv[0], NULL, NULL, (char *const *)argv, environ);
+    if (failed)
+        return error_fail(error, "%s: cannot be started: %s", argv[0], strerror(failed)), -1;
+    trainer = child;
+    signal(SIGINT, pass_on);
+    signal(SIGTERM, pass_on);
+    return child;
+}
+
+static int wait_for(pid_t child)
+{
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool end_with(int status)
+{
+    /* The trainer has said what there was to say; its status becomes ours. */
+    fflush(NULL);
+    _exit(status);
+}
+
+static bool run_artifact_folder(const Arguments *arguments, const char *folder, Error *error)
+{
+    Region     *region = arguments->region;
+    const char *run    = argument(arguments, "out");
+    int64_t     steps;
+    if (!run)
+        run = region_format(region, "%s.run", folder);
+    if (!argument_number(arguments, "steps", 1, 0, &steps, error) ||
+        !pack_verify(region, folder, error))
+        return false;
+    if (!argument(arguments, "data"))
+        return error_input(error,
+                           "pipewright run %s: --data PREFIX is missing; an artifact does not "
+                           "know where its token set lies",
+                           folder);
+    if (!file_exists(path_join(region, folder, "train"))) {
+        const char *build[] = {path_join(region, folder, "build"), NULL};
+        if (process_run(build, error) != 0)
+            return false;
+    }
+    pid_t child = start_trainer(arguments, folder, argument(arguments, "data"), run, steps, error);
+    return child > 0 && end_with(wait_for(child));
+}
+
+/* Bytes for the ring: a few times what the first program takes in each slot. */
+static bool make_ring(Compilation *job, const char *path, int64_t first, Error *error)
+{
+    Step step;
+    if (!compile_step(job, first, &step, error))
+        return false;
+    Text stored = text_new(step.region);
+    program_store(step.program, job->codelets, &stored);
+    bool good =
+        ring_create(path, RING_SLOTS, (uint64_t)RING_SLOTS * (RING_FACTOR * stored.length + 65536),
+                    first, error);
+    region_free(step.region);
+    return good;
+}
+
+static bool run_job(const Arguments *arguments, Error *error)
+{
+    Region     *region = arguments->region;
+    Compilation job;
+    int64_t     steps;
+    if (!open_job(arguments, true, &job, error) ||
+        !argument_number(arguments, "steps", 1, job.job->train.steps, &steps, error))
+        return false;
+    const char *run = argument(arguments, "out");
+    if (!run)
+        run = region_format(region, "%s.run", job_stem(region, arguments->words[0]));
+    const char *data = argument(arguments, "data") ? argument(arguments, "data") : job.prefix;
+    if (!data)
+        return error_input(error, "%s: the job knows only lengths; give --data PREFIX to train",
+                           arguments->words[0]);
+    job.plan_path        = argument(arguments, "from");
+    const char *artifact = path_join(region, run, "trainer");
+    int64_t     first;
+    if (!file_make_folders(run, error) ||
+        !pack(&job, artifact, (PackOptions){.compile = true, .quiet = true}, error) ||
+        !first_step(region, artifact, run, &first, error))
+        return false;
+    const char *ring = path_join(region, artifact, "programs.pw");
+    if (first >= steps)
+        return printf("%s: step %lld of %lld is reached; raise --steps to go on\n", run,
+                      (long long)first, (long long)steps) > 0;
+    if (!make_ring(&job, ring, first, error))
+        return false;
+    pid_t planner = fork();
+    if (planner == 0)
+        _exit(ahead_run(&job, ring, first, steps));
+    pid_t child = planner < 0 ? -1 : start_trainer(arguments, artifact, data, run, steps, error);
+    if (child < 0)
+        return false;
+    int status = wait_for(child);
+    kill(planner, SIGTERM);
+    wait_for(planner);
+    return end_with(status);
+}
+
+static bool run(const Arguments *arguments, Error *error)
+{
+    const char *word = arguments->words[0];
+    return is_artifact(arguments->region, word) ? run_artifact_folder(arguments, word, error)
+                                                : run_job(arguments, error);
+}
+
+const Command command_run = {
+    .name      = "run",
+    .words     = "JOB|TRAINER",
+    .min_words = 1,
+    .max_words = 1,
+    .summary   = "trains up to step N in all; goes on where RUN stopped",
+    .options   = options,
+    .run       = run,
+};

@@ -1,0 +1,68 @@
+/* job_command: see job_command.h. */
+#include "gen/commands/job_command.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gen/base/file.h"
+
+bool open_job(const Arguments *arguments, bool needs_data, Compilation *job, Error *error)
+{
+    return compile_job(arguments->region, arguments->words[0], arguments->sets, needs_data, job,
+                       error);
+}
+
+bool is_artifact(Region *region, const char *folder)
+{
+    return file_is_folder(folder) && file_exists(path_join(region, folder, "manifest.json"));
+}
+
+const char *run_artifact(Region *region, const char *run, Error *error)
+{
+    const char *artifact = path_join(region, run, "trainer");
+    if (is_artifact(region, artifact))
+        return artifact;
+    error_input(error, "%s: found no artifact at %s; name the folder that `pipewright run` wrote",
+                run, artifact);
+    return NULL;
+}
+
+static const char *read_form(Region *region, const char *folder, const char *name,
+                             const char **path, Error *error)
+{
+    *path = path_join(region, folder, name);
+    return file_read(region, *path, (size_t)256 << 20, NULL, error);
+}
+
+bool open_artifact(Region *region, const char *folder, Compilation *job, Error *error)
+{
+    const char *path, *text;
+    *job = (Compilation){.region = region, .data_hash = ""};
+    return (text = read_form(region, folder, "inputs/model.txt", &path, error)) &&
+           (job->model = model_read(region, text, path, error)) &&
+           (text = read_form(region, folder, "inputs/codelets.txt", &path, error)) &&
+           (job->codelets = codelets_read(region, text, path, error)) &&
+           (text = read_form(region, folder, "inputs/layout.txt", &path, error)) &&
+           (job->layout = layout_read(region, text, path, error)) &&
+           (text = read_form(region, folder, "inputs/cost.json", &path, error)) &&
+           (job->cost = cost_read(region, text, path, error));
+}
+
+bool print_or_write(const Arguments *arguments, const char *option, const char *text, Error *error)
+{
+    const char *path = argument(arguments, option);
+    if (path)
+        return file_write(path, text, strlen(text), error);
+    fputs(text, stdout);
+    return true;
+}
+
+char *job_stem(Region *region, const char *path)
+{
+    size_t length = strlen(path);
+    if (length > 4 && !strcmp(path + length - 4, ".lua"))
+        length -= 4;
+    return region_format(region, "%.*s", (int)length, path);
+}

@@ -1,0 +1,197 @@
+/* compile: see compile.h. */
+#include "gen/compile.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "gen/base/file.h"
+#include "gen/base/hash.h"
+#include "gen/cost/predict.h"
+
+enum { TRIES = 4, AHEAD = 2 };
+
+enum { SAMPLE, DECIDE, EXPAND, COMMUNICATE, OVERLAP, ALLOCATE, PROVE, SIMULATE };
+const char *const step_passes[8] = {"sample",  "decide",   "expand", "communicate",
+                                    "overlap", "allocate", "prove",  "simulate"};
+
+/* Adds the time since the last call to a pass; times decide nothing, they are only printed. */
+static void count_time(Step *step, int pass)
+{
+    static double   last;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    double now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    if (pass >= 0)
+        step->seconds[pass] += now - last;
+    last = now;
+}
+
+/* The table that `tune` kept beside the job, or the shipped profile of the device. */
+static bool choose_cost(Compilation *c, Error *error)
+{
+    const char *path = cost_path(c->region, c->job);
+    if (!file_exists(path)) {
+        c->cost = cost_profile(c->region, c->job->device, c->codelets, c->model, error);
+        return c->cost != NULL;
+    }
+    char *text   = file_read(c->region, path, (size_t)64 << 20, NULL, error);
+    c->cost      = text ? cost_read(c->region, text, path, error) : NULL;
+    c->cost_path = path;
+    return c->cost && cost_covers(c->cost, c->codelets, error);
+}
+
+char *cost_path(Region *region, const Job *job)
+{
+    return region_format(region, "%.*s.cost.json", (int)(strlen(job->path) - strlen(".lua")),
+                         job->path);
+}
+
+static bool open_data(Compilation *c, Error *error)
+{
+    JobDocuments documents;
+    if (!data_open(c->region, c->job, &documents, error) ||
+        !(c->sampler = sampler_open(c->region, c->job, documents.index, documents.lengths, error)))
+        return false;
+    c->lengths   = data_lengths(c->region, &documents);
+    c->data_hash = documents.hash;
+    c->prefix    = documents.index ? documents.index->prefix : NULL;
+    return true;
+}
+
+bool compile_job(Region *region, const char *path, const char *const *sets, bool needs_data,
+                 Compilation *out, Error *error)
+{
+    *out = (Compilation){.region = region, .data_hash = ""};
+    if (!(out->job = job_parse(region, path, sets, error)))
+        return false;
+    out->model = out->job->model;
+    return (out->codelets = differentiate(region, out->model, 4, error)) &&
+           fuse(region, out->codelets, out->model, error) &&
+           codelets_check(out->codelets, out->model, error) && choose_cost(out, error) &&
+           (out->layout = place(region, out->job, out->model, out->codelets, out->cost, error)) &&
+           (!needs_data || open_data(out, error));
+}
+
+/* The plan of this step out of a file of plans, one after the other. */
+static Plan *plan_from_file(const Compilation *c, const Step *step, Error *error)
+{
+    size_t       length, place = 0;
+    json_error_t where;
+    char        *text = file_read(step->region, c->plan_path, (size_t)1 << 30, &length, error);
+    while (text && place + strspn(text + place, " \t\r\n") < length) {
+        json_t *plan = json_loadb(text + place, length - place,
+                                  JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &where);
+        if (!plan)
+            return error_input(error, "%s: %s, at byte %zu", c->plan_path, where.text,
+                               place + (size_t)where.position),
+                   NULL;
+        json_int_t number = json_integer_value(json_object_get(plan, "step"));
+        json_decref(plan);
+        if (number == step->batch->step)
+            return plan_read(step->region,
+                             region_format(step->region, "%.*s", where.position, text + place),
+                             c->plan_path, c->model->layers, error);
+        place += (size_t)where.position;
+    }
+    if (text)
+        error_input(error,
+                    "%s: found no plan of step %lld; every step that is built or run needs one",
+                    c->plan_path, (long long)step->batch->step);
+    return NULL;
+}
+
+/* One try of decide to allocate. The first posts receives early; the second does not; later ones
+ * show the policy less capacity, since its own count leaves out what addresses lose. */
+static bool try_lowering(const Compilation *c, Step *step, int try, Error *error)
+{
+    double share = try < 2 ? 1.0 : 1.0 - 0.1 * (try - 1);
+    if (try != 1) {
+        step->plan = c->plan_path ? plan_from_file(c, step, error)
+                                  : decide(step->region, c->job, c->model, c->codelets, c->layout,
+                                           c->cost, step->batch, share, error);
+        if (!step->plan || !plan_check(step->plan, c->model, step->batch, c->layout, error))
+            return false;
+        count_time(step, DECIDE);
+    }
+    step->program =
+        expand(step->region, step->plan, step->batch, c->model, c->codelets, c->layout, error);
+    count_time(step, EXPAND);
+    if (!step->program || !communicate(step->program, c->codelets, error))
+        return false;
+    count_time(step, COMMUNICATE);
+    if (!overlap(step->program, c->codelets, try == 0 ? AHEAD : 0, error))
+        return false;
+    count_time(step, OVERLAP);
+    bool fits = allocate(step->program, c->codelets, error);
+    count_time(step, ALLOCATE);
+    return fits;
+}
+
+static bool lower(const Compilation *c, Step *step, Error *error)
+{
+    static const char *const what[TRIES] = {"with early receives", "without early receives",
+                                            "with 0.9 of the capacity", "with 0.8 of the capacity"};
+    Text                     tries       = text_new(step->region);
+    for (int try = 0; try < TRIES; try++) {
+        step->program = NULL;
+        if (try_lowering(c, step, try, error)) {
+            step->plan->tries = tries.length ? tries.at : NULL;
+            return true;
+        }
+        if (!step->program || step->program->ranks[0].peak < 0 || (c->plan_path && try == 1))
+            return false; /* not a question of capacity, or nothing is left to change */
+        text_add(&tries, "%s%s: %s", tries.length ? "; " : "", what[try], error->text);
+    }
+    return false;
+}
+
+/* What the plan's text says of itself beyond the policy's own words. */
+static bool finish_plan(const Compilation *c, Step *step, Error *error)
+{
+    Plan   *plan = step->plan;
+    Text    text = text_new(step->region);
+    Pricing pricing;
+    if (!pricing_make(step->region, c->model, c->codelets, c->layout, c->cost, &pricing, error))
+        return false;
+    plan->costs                = costs_of_plan(step->region, plan, &pricing);
+    plan->predicted            = predict(step->region, plan, plan->costs);
+    plan->predicted.peak_bytes = REGION_ARRAY(step->region, int64_t, plan->nranks);
+    for (int rank = 0; rank < plan->nranks; rank++)
+        plan->predicted.peak_bytes[rank] = step->program->ranks[rank].peak;
+    PlanCosts *costs = plan->costs;
+    plan->costs      = NULL;
+    plan_print(plan, &text);
+    plan->costs = costs;
+    memcpy(step->program->plan_hash, hash_bytes(step->region, text.at, text.length),
+           sizeof step->program->plan_hash);
+    return true;
+}
+
+bool compile_step(Compilation *c, int64_t number, Step *step, Error *error)
+{
+    *step = (Step){.region = region_new()};
+    count_time(step, -1);
+    sampler_seek(c->sampler, number);
+    step->batch = sampler_next(c->sampler, step->region);
+    count_time(step, SAMPLE);
+    bool good = lower(c, step, error);
+    if (good) {
+        good = prove(step->program, c->codelets, c->model, c->layout, step->batch, error);
+        count_time(step, PROVE);
+        good = good && simulate(step->program, c->codelets, c->cost, error) &&
+               finish_plan(c, step, error);
+        count_time(step, SIMULATE);
+    }
+    if (!good)
+        region_free(step->region);
+    return good;
+}
+
+bool compile_forward(const Compilation *c, Program *program, const Batch *batch, Error *error)
+{
+    return communicate(program, c->codelets, error) && overlap(program, c->codelets, 0, error) &&
+           allocate(program, c->codelets, error) &&
+           prove(program, c->codelets, c->model, c->layout, batch, error) &&
+           simulate(program, c->codelets, c->cost, error);
+}

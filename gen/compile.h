@@ -1,0 +1,59 @@
+/* compile: both lists of passes, in order. Read this first.
+ *
+ *   once per job     parse -> differentiate -> fuse -> (emit, tune) -> place
+ *   for every step   sample -> decide -> expand -> communicate -> overlap -> allocate -> prove
+ *
+ * The driver prints, checks and times after each; no pass calls another. Where addresses cost more
+ * than the capacity allows it repeats decide to allocate, at most TRIES times: first without early
+ * receives, then with a policy that is shown less capacity; the plan notes the tries. */
+#ifndef PIPEWRIGHT_COMPILE_H
+#define PIPEWRIGHT_COMPILE_H
+
+#include "gen/data/documents.h"
+#include "gen/job/passes.h"
+#include "gen/step/passes.h"
+#include "gen/step/sample.h"
+
+/* What is made once per job; everything is in `region`. */
+typedef struct Compilation {
+    Region     *region;
+    Job        *job;
+    Model      *model; /* the job's */
+    Codelets   *codelets;
+    Cost       *cost;
+    Layout     *layout;
+    Lengths    *lengths;
+    Sampler    *sampler;
+    const char *prefix;    /* of the token set; NULL where only lengths are known              */
+    const char *data_hash; /* of the token set's index, or of the lengths; "" before either    */
+    const char *cost_path; /* the measured table that was used, or NULL: the shipped profile   */
+    const char *plan_path; /* --from: a file of plans in place of the policy, or NULL          */
+} Compilation;
+
+/* What is made for one step; everything is in `region`. */
+typedef struct Step {
+    Region  *region;
+    Batch   *batch;
+    Plan    *plan;
+    Program *program;
+    double   seconds[8]; /* of each pass, as step_passes names them                             */
+} Step;
+
+extern const char *const step_passes[8];
+
+/* Runs the passes of a job. `needs_data`: false lets `show --form job|model|codelets` work before
+ * `pipewright data`; lengths, sampler are NULL then. */
+bool compile_job(Region *region, const char *path, const char *const *sets, bool needs_data,
+                 Compilation *out, Error *error);
+
+/* Where `tune` keeps a job's cost table: JOB.cost.json beside the job. */
+char *cost_path(Region *region, const Job *job);
+
+/* Runs the passes of step `number` (counts from 0). Steps may be asked for in any order; rising is
+ * fast. The step's forms are in a region of its own: free it with region_free(step.region). */
+bool compile_step(Compilation *job, int64_t number, Step *out, Error *error);
+
+/* A forward-only program goes through the same passes from communicate on. `batch` may be NULL. */
+bool compile_forward(const Compilation *job, Program *program, const Batch *batch, Error *error);
+
+#endif

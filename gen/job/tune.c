@@ -1,0 +1,248 @@
+/* tune: see tune.h. */
+#include "gen/job/tune.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gen/base/file.h"
+#include "gen/base/process.h"
+#include "gen/pack.h"
+
+enum { MAX_GRID = 16, SHORTEST = 16, PACKED_TOKENS = 512, REPEATS = 7 };
+
+/* One thing to measure, and where the answer goes. */
+typedef struct Point {
+    int     codelet;
+    int64_t tokens, count; /* count: elements of an update                                      */
+    int64_t segments, length, context;
+    double *seconds; /* of the whole call, divided by `segments` where it is attention           */
+} Point;
+
+typedef struct Tuning {
+    Compilation *job;
+    Region      *region;
+    Cost        *cost;
+    Point       *points;
+    int          npoints, room;
+    int64_t      grid[MAX_GRID]; /* tokens: powers of two up to what a chunk may have             */
+    int          ngrid;
+} Tuning;
+
+static void add_point(Tuning *t, Point point)
+{
+    REGION_APPEND(t->region, t->points, t->npoints, t->room, point);
+}
+
+/* Tokens of a chunk: from SHORTEST, doubling, to the longest chunk there may be: a context, or the
+ * longest document if that is shorter. */
+static void make_grid(Tuning *t)
+{
+    int64_t longest = lengths_quantile(t->job->lengths, 1.0);
+    int64_t most    = longest < t->job->job->data.context ? longest : t->job->job->data.context;
+    for (int64_t n = SHORTEST; n < 2 * most && t->ngrid < MAX_GRID; n *= 2)
+        t->grid[t->ngrid++] = n < most ? n : most;
+    if (t->ngrid < 2)
+        t->grid[t->ngrid++] = 2 * SHORTEST;
+}
+
+static void plan_line(Tuning *t, CodeletCost *row, int codelet)
+{
+    row->npoints = t->ngrid;
+    row->points  = REGION_ARRAY(t->region, CostPoint, t->ngrid);
+    for (int i = 0; i < t->ngrid; i++) {
+        row->points[i].tokens = t->grid[i];
+        add_point(t, (Point){.codelet  = codelet,
+                             .tokens   = t->grid[i],
+                             .segments = 1,
+                             .length   = t->grid[i],
+                             .seconds  = &row->points[i].seconds});
+    }
+}
+
+/* Attention: short segments are measured packed, as chunks have them. */
+static void plan_table(Tuning *t, CodeletCost *row, int codelet)
+{
+    row->nlengths  = t->ngrid;
+    row->ncontexts = t->ngrid + 1;
+    row->lengths   = REGION_ARRAY(t->region, int64_t, row->nlengths);
+    row->contexts  = REGION_ARRAY(t->region, int64_t, row->ncontexts);
+    row->seconds   = REGION_ARRAY(t->region, double, (int64_t)row->nlengths * row->ncontexts);
+    for (int j = 0; j < row->ncontexts; j++)
+        row->contexts[j] = j == 0 ? 0 : t->grid[j - 1];
+    for (int i = 0; i < row->nlengths; i++) {
+        int64_t length   = t->grid[i];
+        int64_t segments = length < PACKED_TOKENS ? PACKED_TOKENS / length : 1;
+        row->lengths[i]  = length;
+        for (int j = 0; j < row->ncontexts; j++)
+            add_point(t, (Point){.codelet  = codelet,
+                                 .tokens   = segments * length,
+                                 .segments = segments,
+                                 .length   = length,
+                                 .context  = row->contexts[j],
+                                 .seconds  = &row->seconds[i * row->ncontexts + j]});
+    }
+}
+
+/* Updates: the time by elements, from the smallest and the largest tensor. */
+static void plan_update(Tuning *t, CodeletCost *row, int codelet)
+{
+    int64_t least = INT64_MAX, most = 0;
+    for (int i = 0; i < t->job->model->nweights; i++) {
+        int64_t elements = t->job->model->weights[i].rows * t->job->model->weights[i].columns;
+        least            = elements < least ? elements : least;
+        most             = elements > most ? elements : most;
+    }
+    row->npoints = 2;
+    row->points  = REGION_ARRAY(t->region, CostPoint, 2);
+    for (int i = 0; i < 2; i++) {
+        row->points[i].tokens = i == 0 ? least : most > least ? most : least + 1;
+        add_point(t, (Point){.codelet  = codelet,
+                             .tokens   = 1,
+                             .count    = row->points[i].tokens,
+                             .segments = 1,
+                             .length   = 1,
+                             .seconds  = &row->points[i].seconds});
+    }
+}
+
+static void plan_points(Tuning *t)
+{
+    const Codelets *table = t->job->codelets;
+    t->cost->ncodelets    = table->count;
+    t->cost->codelets     = REGION_ARRAY(t->region, CodeletCost, table->count);
+    for (int i = 0; i < table->count; i++) {
+        const Codelet *codelet = &table->items[i];
+        CodeletCost   *row     = &t->cost->codelets[i];
+        row->codelet           = codelet->name;
+        if (codelet->direction == DIRECTION_UPDATE)
+            plan_update(t, row, i);
+        else if (codelet->part == PART_CORE)
+            plan_table(t, row, i);
+        else
+            plan_line(t, row, i);
+    }
+}
+
+/* Bytes of an operand in this call; 0: found through the segments. */
+static int64_t operand_bytes(const Tuning *t, const Point *point, const CodeletOperand *operand)
+{
+    const Codelet *codelet = &t->job->codelets->items[point->codelet];
+    int64_t        row     = operand->columns * operand->element_bytes;
+    if (operand->role == ROLE_SCRATCH)
+        return codelet_scratch(codelet, point->tokens, point->segments);
+    if (operand->role == ROLE_NORM || operand->role == ROLE_CLIP || operand->role == ROLE_LOSS)
+        return (int64_t)sizeof(double) * (layout_tensors(t->job->model) + 2 + point->segments);
+    if (operand->role == ROLE_TABLE)
+        return t->job->model->context * t->job->model->head_dim * operand->element_bytes;
+    switch (operand->rows) {
+    case ROWS_TOKEN:
+        return row * point->tokens;
+    case ROWS_SEGMENT:
+        return row * point->segments;
+    case ROWS_CONTEXT:
+        return 0;
+    default:
+        return codelet->direction == DIRECTION_UPDATE ? point->count * operand->element_bytes : row;
+    }
+}
+
+static void print_point(const Tuning *t, const Point *point, Text *text)
+{
+    const Codelet *codelet = &t->job->codelets->items[point->codelet];
+    text_add(text, "{\"codelet\": \"%s\", \"tokens\": %lld, \"repeat\": %d, \"count\": %lld, ",
+             codelet->name, (long long)point->tokens, REPEATS,
+             (long long)(codelet->direction == DIRECTION_UPDATE ? point->count : 0));
+    text_add(text, "\"operands\": [");
+    for (int i = 0; i < codelet->noperands; i++)
+        text_add(text, "%s%lld", i ? ", " : "",
+                 (long long)operand_bytes(t, point, &codelet->operands[i]));
+    text_add(text, "], \"segments\": [");
+    for (int64_t i = 0; i < point->segments; i++)
+        text_add(text, "%s[%lld, %lld]", i ? ", " : "", (long long)point->length,
+                 (long long)point->context);
+    text_add(text, "]}");
+}
+
+/* Attention with all of a context before a segment that reaches beyond it does not occur, but its
+ * point keeps the table rectangular: it takes the value of the largest context that fits. */
+static bool occurs(const Tuning *t, const Point *point)
+{
+    return point->length + point->context <= t->job->job->data.context || point->context == 0;
+}
+
+static bool ask_trainer(Tuning *t, const char *folder, Text *answer, Error *error)
+{
+    const char *points = path_join(t->region, folder, "points.json");
+    const char *argv[] = {path_join(t->region, folder, "train"), "--measure", points, NULL};
+    Text        text   = text_new(t->region);
+    bool        first  = true;
+    text_add(&text, "[");
+    for (int i = 0; i < t->npoints; i++)
+        if (occurs(t, &t->points[i])) {
+            text_add(&text, "%s\n", first ? "" : ",");
+            print_point(t, &t->points[i], &text);
+            first = false;
+        }
+    text_add(&text, "]\n");
+    if (!file_write(points, text.at, text.length, error))
+        return false;
+    int status = process_read(argv, answer, error);
+    return status == 0 ||
+           (status > 0 && error_fail(error, "%s --measure: ended with status %d", argv[0], status));
+}
+
+static bool take_answer(Tuning *t, const char *answer, Error *error)
+{
+    json_error_t where;
+    json_t      *root   = json_loads(answer, 0, &where);
+    json_t      *list   = json_object_get(root, "points");
+    size_t       number = 0;
+    if (!root)
+        return error_fail(error, "the trainer's measurements do not read: %s", where.text);
+    for (int i = 0; i < t->npoints; i++) {
+        Point *point = &t->points[i];
+        if (occurs(t, point))
+            *point->seconds =
+                json_number_value(json_object_get(json_array_get(list, number++), "median")) /
+                (double)(t->job->codelets->items[point->codelet].part == PART_CORE ? point->segments
+                                                                                   : 1);
+        else
+            *point->seconds = point->seconds[-1];
+    }
+    t->cost->latency          = json_number_value(json_object_get(root, "latency"));
+    t->cost->seconds_per_byte = json_number_value(json_object_get(root, "seconds_per_byte"));
+    t->cost->probe            = json_number_value(json_object_get(root, "probe"));
+    json_decref(root);
+    return true;
+}
+
+/* "AMD EPYC 7763", as the kernel names it; for people. */
+static const char *machine_name(Region *region)
+{
+    Error ignored;
+    char *text = file_exists("/proc/cpuinfo")
+                     ? file_read(region, "/proc/cpuinfo", (size_t)1 << 22, NULL, &ignored)
+                     : NULL;
+    char *name = text ? strstr(text, "model name") : NULL;
+    name       = name ? strchr(name, ':') : NULL;
+    return name ? region_format(region, "%.*s", (int)strcspn(name + 2, "\n"), name + 2)
+                : "this machine";
+}
+
+Cost *tune(Compilation *job, Error *error)
+{
+    Region     *region = job->region;
+    Tuning      t      = {.job = job, .region = region, .cost = REGION_NEW(region, Cost)};
+    const char *folder = region_format(region, "/tmp/pipewright-tune-%d", (int)getpid());
+    Text        answer = text_new(region);
+    Error       ignored;
+    *t.cost = (Cost){.name = machine_name(region), .device = job->job->device};
+    make_grid(&t);
+    plan_points(&t);
+    bool good = pack(job, folder, (PackOptions){.compile = true, .quiet = true, .code_only = true},
+                     error) &&
+                ask_trainer(&t, folder, &answer, error) && take_answer(&t, answer.at, error);
+    file_remove_tree(folder, &ignored);
+    return good ? t.cost : NULL;
+}

@@ -1,0 +1,396 @@
+/* pack: see pack.h. */
+#include "gen/pack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gen/ahead.h"
+#include "gen/base/data_folder.h"
+#include "gen/base/file.h"
+#include "gen/base/hash.h"
+#include "gen/base/process.h"
+
+enum { EVALUATE_TOKENS = 32768 }; /* in one forward-only program */
+
+/* What is being packed, and where. */
+typedef struct Packing {
+    Compilation *job;
+    Region      *region;
+    const char  *folder; /* the temporary one */
+    Error       *error;
+} Packing;
+
+static bool write_text(const Packing *p, const char *name, const char *text, size_t length)
+{
+    char *path = path_join(p->region, p->folder, name);
+    return file_make_folders(path_folder(p->region, path), p->error) &&
+           file_write(path, text, length, p->error);
+}
+
+static bool is_source(const char *name)
+{
+    static const char *const suffixes[] = {".c", ".h", ".def"};
+    for (int i = 0; i < COUNT(suffixes); i++) {
+        size_t length = strlen(suffixes[i]), all = strlen(name);
+        if (all > length && !strcmp(name + all - length, suffixes[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Copies the sources in data_folder()/`from` to `from`, unchanged, so that their includes stay
+ * true; `deep`: those of the folders in it as well. */
+static bool copy_sources(const Packing *p, const char *from, bool deep)
+{
+    int         count;
+    const char *source = path_join(p->region, data_folder(), from);
+    char      **names  = file_names(p->region, source, &count, p->error);
+    for (int i = 0; names && i < count; i++) {
+        const char *path  = path_join(p->region, source, names[i]);
+        const char *inner = path_join(p->region, from, names[i]);
+        const char *to    = path_join(p->region, p->folder, inner);
+        if (file_is_folder(path)) {
+            if (deep && !copy_sources(p, inner, deep))
+                return false;
+        } else if (is_source(names[i]) &&
+                   (!file_make_folders(path_folder(p->region, to), p->error) ||
+                    !file_copy(path, to, p->error)))
+            return false;
+    }
+    return names != NULL;
+}
+
+static bool copy_trainer_file(const Packing *p, const char *name, bool executable)
+{
+    const char *from =
+        path_join(p->region, path_join(p->region, data_folder(), "templates/trainer"), name);
+    const char *to = path_join(p->region, p->folder, name);
+    if (!file_copy(from, to, p->error))
+        return false;
+    return !executable || !chmod(to, 0755) || error_fail(p->error, "%s: %s", to, strerror(errno));
+}
+
+/* The Hugging Face folder that the job starts from. */
+static bool copy_first_weights(const Packing *p)
+{
+    const Job  *job = p->job->job;
+    const char *to  = path_join(p->region, p->folder, "first_weights");
+    int         count;
+    if (!job->train.from)
+        return true;
+    const char *from  = *job->train.from == '/' ? job->train.from
+                                                : path_join(p->region, job->folder, job->train.from);
+    char      **names = file_names(p->region, from, &count, p->error);
+    if (!names || !file_make_folders(to, p->error))
+        return false;
+    for (int i = 0; i < count; i++)
+        if ((strstr(names[i], ".safetensors") || !strcmp(names[i], "config.json")) &&
+            !file_copy(path_join(p->region, from, names[i]), path_join(p->region, to, names[i]),
+                       p->error))
+            return false;
+    return true;
+}
+
+/* What must be the same to go on from a saved state: model, data, batches and seed. */
+static char *job_hash(const Compilation *job, Region *region)
+{
+    Text            text  = text_new(region);
+    const Job      *j     = job->job;
+    const JobData  *data  = &j->data;
+    const JobTrain *train = &j->train;
+    model_print(job->model, &text);
+    text_add(&text, "data %s context %lld long %d held_out %s\n", job->data_hash,
+             (long long)data->context, (int)data->too_long, text_double(region, data->held_out));
+    text_add(&text, "batch %lld %lld seed %llu\n", (long long)train->batch_tokens,
+             (long long)train->batch_sequences, (unsigned long long)train->seed);
+    return hash_bytes(region, text.at, text.length);
+}
+
+static bool write_code(const Packing *p)
+{
+    Emitted      emitted = {0};
+    Compilation *job     = p->job;
+    if (!emit(p->region, job->job, job->model, job->codelets, job->layout, job_hash(job, p->region),
+              job->data_hash, &emitted, p->error))
+        return false;
+    for (int i = 0; i < emitted.nfiles; i++)
+        if (!write_text(p, path_join(p->region, "code", emitted.files[i].name),
+                        emitted.files[i].text, strlen(emitted.files[i].text)))
+            return false;
+    return copy_sources(p, "runtime", true) && copy_sources(p, "templates", false) &&
+           copy_sources(p, "templates/cpu", true) && copy_trainer_file(p, "build", true) &&
+           copy_trainer_file(p, "README", false) && copy_trainer_file(p, "main.c", false) &&
+           copy_first_weights(p);
+}
+
+/* The forms that the artifact was made from, as text. */
+static bool write_inputs(const Packing *p)
+{
+    Compilation *job  = p->job;
+    Text         text = text_new(p->region);
+#define FORM(name, print)                                                                          \
+    text.length = 0;                                                                               \
+    text_add(&text, "%s", "");                                                                     \
+    print;                                                                                         \
+    if (!write_text(p, "inputs/" name, text.at, text.length))                                      \
+    return false
+    FORM("job.json", job_print(job->job, &text));
+    FORM("model.txt", model_print(job->model, &text));
+    FORM("codelets.txt", codelets_print(job->codelets, job->model, &text));
+    FORM("layout.txt", layout_print(job->layout, job->model, &text));
+    FORM("cost.json", cost_print(job->cost, &text));
+    FORM("lengths.json", lengths_print(job->lengths, &text));
+#undef FORM
+    return file_copy(job->job->path, path_join(p->region, p->folder, "inputs/job.lua"), p->error);
+}
+
+static bool store_step(const Packing *p, RingWriter *ring, int64_t number)
+{
+    Step step;
+    if (!compile_step(p->job, number, &step, p->error))
+        return false;
+    Text stored = text_new(step.region);
+    program_store(step.program, p->job->codelets, &stored);
+    bool good = ring_append(ring, stored.at, stored.length, false, p->error);
+    region_free(step.region);
+    return good;
+}
+
+static bool write_programs(const Packing *p, PackOptions options)
+{
+    const char *path = path_join(p->region, p->folder, "programs.pw");
+    if (options.steps == 0)
+        return true; /* a live ring is made by `run`, where it is used */
+    if (!ring_create(path, options.steps, RING_UNBOUNDED, 0, p->error))
+        return false;
+    RingWriter *ring = ring_open(p->region, path, p->error);
+    for (int64_t number = 0; ring && number < options.steps; number++) {
+        if (!options.quiet && isatty(2))
+            fprintf(stderr, "\rplanning step %lld of %lld", (long long)number + 1,
+                    (long long)options.steps);
+        if (!store_step(p, ring, number))
+            return false;
+    }
+    if (!options.quiet && isatty(2))
+        fprintf(stderr, "\r\033[K");
+    return ring && ring_finish(ring, 1, NULL, p->error);
+}
+
+/* One forward-only program over sequences [first, past) of the held-out ones. */
+static bool store_evaluation(const Packing *p, RingWriter *ring, const Batch *all, int64_t number,
+                             int first, int past)
+{
+    Compilation *job    = p->job;
+    Region      *region = region_new();
+    Batch        batch  = *all;
+    batch.step          = number;
+    Text         stored = text_new(region);
+    batch.sequences += first;
+    batch.nsequences = past - first;
+    batch.tokens = 0, batch.weight = 0;
+    for (int i = 0; i < batch.nsequences; i++) {
+        batch.tokens += batch.sequences[i].length;
+        batch.weight += batch.sequences[i].weight;
+    }
+    Program *program = expand_evaluate(region, &batch, job->job->data.context, job->model,
+                                       job->codelets, job->layout, p->error);
+    bool     good    = program && compile_forward(job, program, &batch, p->error);
+    if (good) {
+        program_store(program, job->codelets, &stored);
+        good = ring_append(ring, stored.at, stored.length, false, p->error);
+    }
+    region_free(region);
+    return good;
+}
+
+/* Where a program of held-out sequences ends that begins at `first`: at EVALUATE_TOKENS or so. */
+static int evaluation_end(const Batch *all, int first)
+{
+    int64_t tokens = 0;
+    int     past   = first;
+    while (past < all->nsequences &&
+           (past == first || tokens + all->sequences[past].length <= EVALUATE_TOKENS))
+        tokens += all->sequences[past++].length;
+    return past;
+}
+
+/* Forward-only programs over all held-out sequences. */
+static bool write_evaluation(const Packing *p)
+{
+    Compilation *job   = p->job;
+    const char  *path  = path_join(p->region, p->folder, "evaluate.pw");
+    Batch       *all   = job->prefix ? sampler_held_out(job->sampler, p->region) : NULL;
+    int64_t      count = 0, number = 0;
+    if (!all || all->nsequences == 0)
+        return true;
+    for (int first = 0; first < all->nsequences; first = evaluation_end(all, first))
+        count++;
+    if (!ring_create(path, count, RING_UNBOUNDED, 0, p->error))
+        return false;
+    RingWriter *ring = ring_open(p->region, path, p->error);
+    for (int first = 0, past; ring && first < all->nsequences; first = past) {
+        past = evaluation_end(all, first);
+        if (!store_evaluation(p, ring, all, number++, first, past))
+            return false;
+    }
+    return ring && ring_finish(ring, 1, NULL, p->error);
+}
+
+/* Adds path -> {bytes, sha256} for every file below `folder`. */
+static bool hash_files(const Packing *p, const char *inner, json_t *files)
+{
+    int         count;
+    const char *folder = *inner ? path_join(p->region, p->folder, inner) : p->folder;
+    char      **names  = file_names(p->region, folder, &count, p->error);
+    for (int i = 0; names && i < count; i++) {
+        const char *name = *inner ? path_join(p->region, inner, names[i]) : names[i];
+        const char *path = path_join(p->region, folder, names[i]);
+        if (file_is_folder(path)) {
+            if (!hash_files(p, name, files))
+                return false;
+            continue;
+        }
+        char *hash = hash_file(p->region, path, p->error);
+        if (!hash)
+            return false;
+        json_object_set_new(
+            files, name,
+            json_pack("{s:I, s:s}", "bytes", (json_int_t)file_size(path), "sha256", hash));
+    }
+    return names != NULL;
+}
+
+/* The first line that a program prints, for the manifest: "gcc (Debian ...) 12.2.0". */
+static const char *first_line(Region *region, const char *command)
+{
+    char  line[256] = "";
+    FILE *pipe      = popen(command, "r");
+    if (pipe) {
+        if (!fgets(line, sizeof line, pipe))
+            line[0] = 0;
+        pclose(pipe);
+    }
+    line[strcspn(line, "\n")] = 0;
+    return region_copy(region, line);
+}
+
+static bool write_manifest(const Packing *p, PackOptions options)
+{
+    Compilation *job   = p->job;
+    json_t      *files = json_object();
+    if (!hash_files(p, "", files))
+        return json_decref(files), false;
+    json_t *sets = json_array();
+    for (int i = 0; job->job->sets && job->job->sets[i]; i++)
+        json_array_append_new(sets, json_string(job->job->sets[i]));
+    json_t *manifest = json_pack(
+        "{s:s, s:s, s:s, s:{s:s, s:o, s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:I, s:o}", "format",
+        "pipewright-artifact-1", "job", path_name(job->job->path), "job_hash",
+        job_hash(job, p->region), "inputs", "job", job->job->source_hash, "set", sets, "policy",
+        job->job->policy, "data", job->data_hash, "cost", job->cost->name, "tools", "pipewright",
+        PIPEWRIGHT_VERSION, "compiler", first_line(p->region, "cc --version"), "matrix_kernels",
+        "own, chosen by the compiler's target", "steps", (json_int_t)options.steps, "files", files);
+    char *text = json_dumps(manifest, JSON_INDENT(2) | JSON_SORT_KEYS);
+    bool  good = write_text(p, "manifest.json", text, strlen(text));
+    free(text);
+    json_decref(manifest);
+    return good;
+}
+
+static bool compile_trainer(const Packing *p, bool quiet)
+{
+    const char *build  = path_join(p->region, p->folder, "build");
+    const char *argv[] = {build, quiet ? "--quiet" : NULL, NULL};
+    int         status = process_run(argv, p->error);
+    return status == 0 || (status > 0 && error_fail(p->error,
+                                                    "%s: ended with status %d; what the "
+                                                    "compiler said stands above",
+                                                    build, status));
+}
+
+static bool pack_into(const Packing *p, PackOptions options)
+{
+    return file_make_folders(p->folder, p->error) && write_code(p) &&
+           file_make_folders(path_join(p->region, p->folder, "inputs"), p->error) &&
+           write_inputs(p) &&
+           (options.code_only || (write_programs(p, options) && write_evaluation(p))) &&
+           write_manifest(p, options) && (!options.compile || compile_trainer(p, options.quiet));
+}
+
+/* Renames the finished folder to its name; an older artifact there goes away after that. */
+static bool put_in_place(Region *region, const char *beside, const char *folder, Error *error)
+{
+    const char *old    = region_format(region, "%s.old.%d", folder, (int)getpid());
+    bool        exists = file_exists(folder);
+    if (exists && !file_exists(path_join(region, folder, "manifest.json")))
+        return error_input(
+            error, "%s: exists and is no artifact; name another folder, or remove it", folder);
+    if (exists && rename(folder, old))
+        return error_fail(error, "%s: cannot be moved aside: %s", folder, strerror(errno));
+    if (rename(beside, folder))
+        return error_fail(error, "%s: cannot be put in its place: %s", folder, strerror(errno));
+    return !exists || file_remove_tree(old, error);
+}
+
+bool pack(Compilation *job, const char *folder, PackOptions options, Error *error)
+{
+    Region     *region = region_new();
+    const char *beside = region_format(region, "%s.tmp.%d", folder, (int)getpid());
+    Packing     p      = {job, region, beside, error};
+    Error       ignored;
+    bool        good = pack_into(&p, options) && put_in_place(region, beside, folder, error);
+    if (!good)
+        file_remove_tree(beside, &ignored);
+    region_free(region);
+    return good;
+}
+
+static bool verify_file(Region *region, const char *folder, const char *name, json_t *entry,
+                        Error *error)
+{
+    const char *want = json_string_value(json_object_get(entry, "sha256"));
+    const char *path = path_join(region, folder, name);
+    if (!want || strstr(name, "..") || *name == '/')
+        return error_input(error, "%s/manifest.json: files: \"%s\" is no entry that pack writes",
+                           folder, name);
+    if (!file_exists(path))
+        return error_input(error, "%s: is missing; the manifest lists it", path);
+    char *hash = hash_file(region, path, error);
+    return hash && (!strcmp(hash, want) ||
+                    error_input(error,
+                                "%s: found SHA-256 %s, expected %s; the file was changed after the "
+                                "artifact was built: build it again",
+                                path, hash, want));
+}
+
+bool pack_verify(Region *region, const char *folder, Error *error)
+{
+    json_error_t where;
+    const char  *path = path_join(region, folder, "manifest.json");
+    char        *text = file_read(region, path, (size_t)64 << 20, NULL, error);
+    if (!text)
+        return false;
+    json_t *manifest = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    json_t *files    = json_object_get(manifest, "files");
+    if (!json_is_object(files)) {
+        json_decref(manifest);
+        return error_input(error, "%s:%d: %s; expected an artifact's manifest", path, where.line,
+                           manifest ? "no \"files\"" : where.text);
+    }
+    bool        good = true;
+    const char *name;
+    json_t     *entry;
+    json_object_foreach(files, name, entry)
+    {
+        if (!verify_file(region, folder, name, entry, error)) {
+            good = false;
+            break;
+        }
+    }
+    json_decref(manifest);
+    return good;
+}

@@ -1,0 +1,36 @@
+/* pack: code and programs -> the artifact, a folder that runs by itself.
+ *
+ *   trainer/
+ *     manifest.json     SHA-256 of every input and every file; docs/ARTIFACT.md
+ *     build             compiles it; needs sh and a C compiler
+ *     README            how to run it
+ *     code/             made for the job: shapes.h codelets.h codelets.c job.c
+ *     main.c runtime/ templates/   the trainer's sources, copied
+ *     first_weights/    a Hugging Face folder to start from, where the job says so
+ *     inputs/           job.lua job.json model.txt codelets.txt layout.txt cost.json lengths.json
+ *                       policy.lua config.json
+ *     programs.pw       the programs of the steps (program_format.h)
+ *     evaluate.pw       forward-only programs over the held-out documents; absent if there are none
+ *     train             after `build`: the trainer
+ *
+ * The same inputs give the same bytes: no time, no path, no user. The folder is written beside its
+ * place and renamed. */
+#ifndef PIPEWRIGHT_PACK_H
+#define PIPEWRIGHT_PACK_H
+
+#include "gen/compile.h"
+
+typedef struct PackOptions {
+    int64_t steps;     /* programs to store; 0: a live ring for a planner process                */
+    bool    as_code;   /* also the programs as straight-line C                                   */
+    bool    quiet;     /* no progress                                                            */
+    bool    compile;   /* run its build script                                                   */
+    bool    code_only; /* neither programs nor evaluation: for tune                             */
+} PackOptions;
+
+bool pack(Compilation *job, const char *folder, PackOptions options, Error *error);
+
+/* Checks every file of an artifact against its manifest; names the first that differs. */
+bool pack_verify(Region *region, const char *folder, Error *error);
+
+#endif
