@@ -1,0 +1,15 @@
+/* small_jobs: the job files of the end-to-end properties, as text. */
+#ifndef PIPEWRIGHT_TESTS_SMALL_JOBS_H
+#define PIPEWRIGHT_TESTS_SMALL_JOBS_H
+
+#include "gen/base/region.h"
+
+/* A tiny Llama over `stages` ranks; `policy` as it would stand in a job: "\"gpipe\"". `kv_heads` 4
+ * or 2 (grouped); `memory` of a rank, "64 MiB". */
+const char *small_job(Region *region, int stages, int kv_heads, const char *policy,
+                      const char *memory);
+
+/* The names of all shipped policies, ended by NULL. */
+char **shipped_policies(Region *region);
+
+#endif
