@@ -154,8 +154,7 @@ static bool finish_plan(const Compilation *c, Step *step, Error *error)
     Pricing pricing;
     if (!pricing_make(step->region, c->model, c->codelets, c->layout, c->cost, &pricing, error))
         return false;
-    plan->costs                = costs_of_plan(step->region, plan, &pricing);
-    plan->predicted            = predict(step->region, plan, plan->costs);
+    plan_predict(step->region, plan, &pricing, true);
     plan->predicted.peak_bytes = REGION_ARRAY(step->region, int64_t, plan->nranks);
     for (int rank = 0; rank < plan->nranks; rank++)
         plan->predicted.peak_bytes[rank] = step->program->ranks[rank].peak;
