@@ -126,7 +126,7 @@ int64_t pw_ring_forecast(const PwPrograms *programs, int rank)
         uint64_t         last    = (uint64_t)(rank + 1) * sizeof(PwRank);
         if (slot->offset % 64 || slot->offset > programs->bytes ||
             programs->bytes - slot->offset < sizeof *program || rank >= program->nranks ||
-            program->ranks > programs->bytes - slot->offset ||
+            program->ranks % 8 || program->ranks > programs->bytes - slot->offset ||
             last > programs->bytes - slot->offset - program->ranks)
             continue;
         if (pw_program_rank(program, rank)->arena_bytes > most)
