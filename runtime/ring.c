@@ -14,46 +14,55 @@
 
 #include "runtime/sha256.h"
 
+#define RING_MAX (UINT64_C(1) << 44)
+
 static const PwSlot *slots(const PwPrograms *programs)
 {
     return (const PwSlot *)(programs->ring + 1);
 }
 
-static bool check_header(const PwPrograms *programs, PwError *error)
+/* A planner's file grows: the programs' part has a size that it does not reach at first. */
+static bool check_header(const PwPrograms *programs, const PwRing *ring, uint64_t file,
+                         PwError *error)
 {
-    const PwRing *ring = programs->ring;
-    if (programs->bytes < sizeof *ring || memcmp(ring->magic, PW_RING_MAGIC, 8) != 0)
+    if (file < sizeof *ring || memcmp(ring->magic, PW_RING_MAGIC, 8) != 0)
         return pw_input(error, "%s: not a ring of programs", programs->path);
-    if (ring->slots == 0 || ring->slots > (programs->bytes - sizeof *ring) / sizeof(PwSlot) ||
-        ring->data > programs->bytes || ring->data_bytes > programs->bytes - ring->data)
+    if (ring->slots == 0 || ring->data > file || ring->data < sizeof *ring ||
+        ring->slots > (ring->data - sizeof *ring) / sizeof(PwSlot) || ring->data_bytes > RING_MAX)
         return pw_input(error, "%s: the ring's parts lie outside the file", programs->path);
     return true;
 }
 
-bool pw_ring_open(PwPrograms *programs, const char *path, PwError *error)
+static uint64_t file_bytes(const PwPrograms *programs)
 {
     struct stat status;
-    *programs       = (PwPrograms){0};
-    int  descriptor = open(path, O_RDWR | O_CLOEXEC);
-    bool writable   = descriptor >= 0;
+    return fstat(programs->descriptor, &status) == 0 && S_ISREG(status.st_mode)
+               ? (uint64_t)status.st_size
+               : 0;
+}
+
+bool pw_ring_open(PwPrograms *programs, const char *path, PwError *error)
+{
+    PwRing ring;
+    *programs     = (PwPrograms){.descriptor = open(path, O_RDWR | O_CLOEXEC)};
+    bool writable = programs->descriptor >= 0;
     if (!writable) /* a finished ring may lie where nobody can write */
-        descriptor = open(path, O_RDONLY | O_CLOEXEC);
+        programs->descriptor = open(path, O_RDONLY | O_CLOEXEC);
     snprintf(programs->path, sizeof programs->path, "%s", path);
-    if (descriptor < 0)
+    if (programs->descriptor < 0)
         return pw_input(error, "%s: %s", path, strerror(errno));
-    bool  plain = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
-    void *map = plain ? mmap(NULL, (size_t)status.st_size, PROT_READ | (writable ? PROT_WRITE : 0),
-                             writable ? MAP_SHARED : MAP_PRIVATE, descriptor, 0)
-                      : MAP_FAILED;
-    close(descriptor);
-    if (map == MAP_FAILED)
-        return pw_input(error, "%s: %s", path, plain ? strerror(errno) : "not a ring of programs");
-    programs->ring  = map;
-    programs->bytes = (uint64_t)status.st_size;
-    if (check_header(programs, error))
-        return true;
-    pw_ring_close(programs);
-    return false;
+    ssize_t got = pread(programs->descriptor, &ring, sizeof ring, 0);
+    bool good = check_header(programs, &ring, got == sizeof ring ? file_bytes(programs) : 0, error);
+    if (good) {
+        programs->bytes = ring.data + ring.data_bytes;
+        void *map       = mmap(NULL, programs->bytes, PROT_READ | (writable ? PROT_WRITE : 0),
+                         writable ? MAP_SHARED : MAP_PRIVATE, programs->descriptor, 0);
+        good            = map != MAP_FAILED || pw_fail(error, "%s: %s", path, strerror(errno));
+        programs->ring  = good ? map : NULL;
+    }
+    if (!good)
+        pw_ring_close(programs);
+    return good;
 }
 
 static PwRingAnswer planner_failed(const PwPrograms *programs, PwError *error)
@@ -94,8 +103,9 @@ const PwProgram *pw_ring_program(const PwPrograms *programs, int64_t step, const
     const PwSlot *slot = &slots(programs)[(uint64_t)step % programs->ring->slots];
     char          name[PW_PATH_MAX + 40], hash[65];
     snprintf(name, sizeof name, "%s: step %lld", programs->path, (long long)step);
-    if (slot->step != step || slot->offset > programs->bytes || slot->offset % 64 ||
-        slot->bytes > programs->bytes - slot->offset) {
+    uint64_t end = file_bytes(programs) < programs->bytes ? file_bytes(programs) : programs->bytes;
+    if (slot->step != step || slot->offset > end || slot->offset % 64 ||
+        slot->bytes > end - slot->offset) {
         pw_input(error, "%s: not where the ring says", name);
         return NULL;
     }
@@ -117,17 +127,17 @@ const PwProgram *pw_ring_program(const PwPrograms *programs, int64_t step, const
 int64_t pw_ring_forecast(const PwPrograms *programs, int rank)
 {
     const PwRing *ring    = programs->ring;
+    uint64_t      end     = file_bytes(programs);
     int64_t       written = atomic_load_explicit(&ring->written, memory_order_acquire), most = 0;
     int64_t       first = written - (int64_t)ring->slots;
     for (int64_t step = first > ring->first_step ? first : ring->first_step; step < written;
          step++) {
         const PwSlot    *slot    = &slots(programs)[(uint64_t)step % ring->slots];
         const PwProgram *program = (const void *)((const char *)ring + slot->offset);
-        uint64_t         last    = (uint64_t)(rank + 1) * sizeof(PwRank);
-        if (slot->offset % 64 || slot->offset > programs->bytes ||
-            programs->bytes - slot->offset < sizeof *program || rank >= program->nranks ||
-            program->ranks % 8 || program->ranks > programs->bytes - slot->offset ||
-            last > programs->bytes - slot->offset - program->ranks)
+        uint64_t         head    = (uint64_t)(rank + 1) * sizeof(PwRank);
+        if (slot->offset % 64 || slot->offset > end || end - slot->offset < sizeof *program ||
+            rank >= program->nranks || program->ranks % 8 || program->ranks > end - slot->offset ||
+            head > end - slot->offset - program->ranks)
             continue;
         if (pw_program_rank(program, rank)->arena_bytes > most)
             most = pw_program_rank(program, rank)->arena_bytes;
@@ -147,5 +157,7 @@ void pw_ring_close(PwPrograms *programs)
 {
     if (programs->ring)
         munmap(programs->ring, programs->bytes);
-    programs->ring = NULL;
+    if (programs->ring || programs->descriptor > 0)
+        close(programs->descriptor);
+    *programs = (PwPrograms){0};
 }

@@ -7,8 +7,9 @@
 
 typedef struct PwPrograms {
     char     path[PW_PATH_MAX];
-    PwRing  *ring; /* mapped, shared                                                           */
-    uint64_t bytes;
+    PwRing  *ring;  /* mapped, shared                                                           */
+    uint64_t bytes; /* of the map: the file may still grow to so many                     */
+    int      descriptor;
 } PwPrograms;
 
 typedef enum PwRingAnswer {
