@@ -469,37 +469,32 @@ static bool overlap_in_arena(const RankProgram *rank, const Operand *a, const Op
     return from < to + b->rows * y->row_bytes && to < from + a->rows * x->row_bytes;
 }
 
-/* Whether the rank writes the operand's bytes after `number`, before it waits for anything else. */
-static bool is_overwritten_soon(const RankProgram *rank, int number, const Operand *operand)
+static bool writes_bytes(const RankProgram *rank, const Instruction *instruction,
+                         const Operand *bytes)
 {
-    for (int i = number + 1; i < rank->ninstructions && rank->instructions[i].kind != PW_WAIT &&
-                             rank->instructions[i].kind != PW_SENT;
-         i++)
-        for (int o = 0; o < rank->instructions[i].noperands; o++)
-            if (rank->instructions[i].operands[o].access != ACCESS_READ &&
-                overlap_in_arena(rank, &rank->instructions[i].operands[o], operand))
-                return true;
-    return false;
-}
-
-/* Whether the rank uses the operand's buffer after `number`, before it waits for anything else. */
-static bool is_read_soon(const Mutation *mutation, int r, int number, const Operand *operand)
-{
-    const RankProgram *rank = &mutation->program->ranks[r];
-    for (int i = number + 1; i < rank->ninstructions && rank->instructions[i].kind != PW_WAIT; i++)
-        if (uses(mutation, r, i, operand->buffer, false))
+    for (int o = 0; o < instruction->noperands; o++)
+        if (instruction->operands[o].access != ACCESS_READ &&
+            overlap_in_arena(rank, &instruction->operands[o], bytes))
             return true;
     return false;
 }
 
-/* Whether a wait before it says as much: that a later message from the same rank is there. */
-static bool is_implied(const RankProgram *rank, int opening, int closing)
+/* Whether the rank uses the bytes of a message (writes those of a send, reads those of a receive)
+ * without waiting for anything but `closing` since it was opened. Where it waits for something
+ * else, that may well imply what `closing` says. */
+static bool rests_on(const Mutation *mutation, int r, int opening, int closing)
 {
-    for (int i = opening + 1; i < closing; i++)
-        if (rank->instructions[i].kind == PW_WAIT &&
-            rank->instructions[i].peer == rank->instructions[closing].peer &&
-            opening_of(rank, i) > opening)
+    const RankProgram *rank  = &mutation->program->ranks[r];
+    const Operand     *bytes = &rank->instructions[opening].operands[0];
+    bool               sent  = rank->instructions[closing].kind == PW_SENT;
+    for (int i = opening + 1; i < rank->ninstructions; i++) {
+        const Instruction *at = &rank->instructions[i];
+        if (i != closing && (at->kind == PW_WAIT || at->kind == PW_SENT))
+            return false;
+        if (i > closing &&
+            (sent ? writes_bytes(rank, at, bytes) : uses(mutation, r, i, bytes->buffer, false)))
             return true;
+    }
     return false;
 }
 
@@ -510,12 +505,7 @@ static bool drop_closing(Mutation *mutation, PwInstructionKind kind)
         const RankProgram *rank = &mutation->program->ranks[r];
         for (int i = 0; i < rank->ninstructions; i++) {
             int opening = rank->instructions[i].kind == kind ? opening_of(rank, i) : -1;
-            if (opening < 0)
-                continue;
-            const Operand *bytes = &rank->instructions[opening].operands[0];
-            if (kind == PW_SENT
-                    ? is_overwritten_soon(rank, i, bytes)
-                    : is_read_soon(mutation, r, i, bytes) && !is_implied(rank, opening, i))
+            if (opening >= 0 && rests_on(mutation, r, opening, i))
                 add_spot(mutation, &spots, r, i, -1);
         }
     }
