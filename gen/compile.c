@@ -66,7 +66,7 @@ bool compile_job(Region *region, const char *path, const char *const *sets, bool
     if (!(out->job = job_parse(region, path, sets, error)))
         return false;
     out->model = out->job->model;
-    return (out->codelets = differentiate(region, out->model, 4, error)) &&
+    return (out->codelets = differentiate(region, out->model, out->job->real_bytes, error)) &&
            fuse(region, out->codelets, out->model, error) &&
            codelets_check(out->codelets, out->model, error) && choose_cost(out, error) &&
            (out->layout = place(region, out->job, out->model, out->codelets, out->cost, error)) &&

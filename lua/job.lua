@@ -265,6 +265,7 @@ local job = {
       cpu = fields_node({
         ranks = { type = "whole", least = 1, most = 4096, default = 1 },
         memory = { type = "bytes", least = 1 << 20, default = 1 << 30 },
+        precision = { type = "word", words = { "float", "double" }, default = "float" },
       }, function(cluster)
         cluster.device = "cpu"
         return cluster

@@ -63,14 +63,18 @@ static bool read_data(const Fields *top, JobData *data)
 
 static bool read_layout(const Fields *top, Job *job)
 {
-    Fields  cluster, layout;
-    int64_t ranks, stages;
+    static const char *const precisions[] = {"float", "double", NULL};
+    Fields                   cluster, layout;
+    int64_t                  ranks, stages;
+    int                      precision;
     if (!enter(top, "cluster", &cluster) || !fields_whole(&cluster, "ranks", 1, 4096, &ranks) ||
         !fields_whole(&cluster, "memory", 1, most, &job->memory) ||
-        !fields_text(&cluster, "device", &job->device) || !enter(top, "layout", &layout) ||
-        !fields_whole(&layout, "stages", 1, 1 << 14, &stages))
+        !fields_text(&cluster, "device", &job->device) ||
+        !read_word(&cluster, "precision", precisions, &precision) ||
+        !enter(top, "layout", &layout) || !fields_whole(&layout, "stages", 1, 1 << 14, &stages))
         return false;
     job->nranks           = (int)ranks;
+    job->real_bytes       = precision == 0 ? 4 : 8;
     job->nstages          = (int)stages;
     const json_t *borders = fields_get(&layout, "borders");
     if (!borders)

@@ -46,6 +46,7 @@ typedef struct Job {
     int         nranks, nstages;
     double     *stage_layers; /* [nstages + 1] borders, or NULL: divide by cost                */
     const char *device;       /* "cpu"                                                         */
+    int         real_bytes;   /* cluster.precision: 4 float, 8 double                          */
     int64_t     memory;       /* bytes of one rank                                             */
     const char *policy;       /* name, or a path ending in .lua                                */
     const char *policy_options; /* JSON text                                                   */

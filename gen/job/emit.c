@@ -237,7 +237,7 @@ bool emit(Region *region, const Job *job, const Model *model, const Codelets *co
 {
     Text shapes = text_new(region), header = text_new(region), code = text_new(region);
     Text all = text_new(region), about = text_new(region);
-    emit_c_shapes(model, &shapes);
+    emit_c_shapes(model, layout->real_bytes, &shapes);
     emit_c_header(codelets, &header);
     emit_c_codelets(codelets, model, &code);
     text_add(&all, "%s%s%s", shapes.at, header.at, code.at);

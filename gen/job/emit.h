@@ -11,7 +11,7 @@ const char *shape_name(Region *region, const Model *model, int64_t size);
 /* What a codelet's function is called: its name, unless a kernel has it. */
 const char *function_name(Region *region, const Codelet *codelet);
 
-void emit_c_shapes(const Model *model, Text *out);
+void emit_c_shapes(const Model *model, int real_bytes, Text *out);
 void emit_c_header(const Codelets *codelets, Text *out);
 void emit_c_codelets(const Codelets *codelets, const Model *model, Text *out);
 

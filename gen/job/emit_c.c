@@ -29,7 +29,7 @@ const char *shape_name(Region *region, const Model *model, int64_t size)
     return region_format(region, "%lld", (long long)size);
 }
 
-void emit_c_shapes(const Model *model, Text *out)
+void emit_c_shapes(const Model *model, int real_bytes, Text *out)
 {
     const struct {
         const char *name;
@@ -50,6 +50,8 @@ void emit_c_shapes(const Model *model, Text *out)
     text_add(out,
              "/* shapes.h: the dimensions of this model, ahead of every kernel. Emitted: read, do "
              "not edit. */\n#ifndef SHAPES_H\n#define SHAPES_H\n\n");
+    if (real_bytes == sizeof(double)) /* the build script looks for this line */
+        text_add(out, "#define PW_REAL    double\n");
     for (int i = 0; i < COUNT(shapes); i++)
         text_add(out, "#define %-10s %-8lld /* %s */\n", shapes[i].name, (long long)shapes[i].size,
                  shapes[i].meaning);

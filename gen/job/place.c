@@ -86,14 +86,15 @@ Layout *place(Region *region, const Job *job, const Model *model, const Codelets
                                            model->layers));
         return NULL;
     }
-    int    *border  = job->stage_layers
-                          ? given_borders(region, job)
-                          : divide(region, half_seconds(region, job, &pricing), halves, job->nstages);
-    Layout *layout  = REGION_NEW(region, Layout);
-    layout->nranks  = job->nranks;
-    layout->nstages = job->nstages;
-    layout->stages  = REGION_ARRAY(region, LayoutStage, job->nstages);
-    layout->ranks   = REGION_ARRAY(region, RankLayout, job->nranks);
+    int    *border     = job->stage_layers
+                             ? given_borders(region, job)
+                             : divide(region, half_seconds(region, job, &pricing), halves, job->nstages);
+    Layout *layout     = REGION_NEW(region, Layout);
+    layout->nranks     = job->nranks;
+    layout->nstages    = job->nstages;
+    layout->real_bytes = job->real_bytes;
+    layout->stages     = REGION_ARRAY(region, LayoutStage, job->nstages);
+    layout->ranks      = REGION_ARRAY(region, RankLayout, job->nranks);
     for (int s = 0; s < job->nstages; s++)
         layout->stages[s] = (LayoutStage){s % job->nranks, border[s], border[s + 1]};
     make_homes(region, layout, (int)model->layers);

@@ -111,7 +111,7 @@ function token_set(prefix) end
 ---@type Lengths
 lengths = {}
 
----@param fields { ranks: integer?, memory: integer|string? } memory of one rank: "1 GiB"
+---@param fields { ranks: integer?, memory: integer|string?, precision: "float"|"double"? } memory of one rank: "1 GiB"
 ---@return Cluster
 function cpu(fields) end
 

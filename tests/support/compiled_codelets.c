@@ -86,7 +86,7 @@ static Emitted emit_codelets(CodeletRun *run)
 {
     Text shapes = text_new(run->region), header = text_new(run->region);
     Text code = text_new(run->region);
-    emit_c_shapes(run->model, &shapes);
+    emit_c_shapes(run->model, run->real_bytes, &shapes);
     emit_c_header(run->codelets, &header);
     emit_c_codelets(run->codelets, run->model, &code);
     return (Emitted){

@@ -51,7 +51,6 @@ static bool compile_object(JobRun *run, const char *code, const char *source, co
                           "-ffp-contract=off",
                           "-fno-math-errno",
                           "-fPIC",
-                          sizeof(real) == 8 ? "-DPW_REAL=double" : "-DPW_REAL=float",
                           "-include",
                           path_join(run->region, code, "shapes.h"),
                           "-I",
