@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,12 +101,18 @@ bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int6
     char path[PW_PATH_MAX], log[PW_PATH_MAX];
     *metrics = (PwMetrics){.terminal = isatty(STDOUT_FILENO) == 1};
     if (!pw_disk_join(path, run, "metrics.jsonl", error) ||
-        !pw_disk_join(log, run, "log.txt", error) || !cut(path, first_step, error))
+        !pw_disk_join(log, run, "log.txt", error))
+        return false;
+    metrics->log = fopen(log, "ae");
+    if (!metrics->log)
+        return pw_fail(error, "%s: %s", log, strerror(errno));
+    if (flock(fileno(metrics->log), LOCK_EX | LOCK_NB) != 0)
+        return pw_input(error, "%s: another trainer is at work there", run);
+    if (!cut(path, first_step, error))
         return false;
     metrics->file = fopen(path, "ae");
-    metrics->log  = fopen(log, "ae");
-    if (!metrics->file || !metrics->log)
-        return pw_fail(error, "%s: %s", metrics->file ? log : path, strerror(errno));
+    if (!metrics->file)
+        return pw_fail(error, "%s: %s", path, strerror(errno));
     return put_header(metrics, job, first_step, error);
 }
 

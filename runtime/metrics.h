@@ -23,7 +23,8 @@ typedef struct PwMetrics {
     double  peak_flops;          /* of all ranks together; 0: not known                        */
 } PwMetrics;
 
-/* Lines of steps that will be run again are cut. */
+/* Lines of steps that will be run again are cut. The log is locked: one trainer at a time, and none
+ * after a kill. */
 bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int64_t first_step,
                      PwError *error);
 bool pw_metrics_step(PwMetrics *metrics, const PwStepMetrics *step, PwError *error);

@@ -1,11 +1,13 @@
 /* toy_trainer: programs as an assembler would write them, instruction after instruction. */
 #include "tests/support/toy_trainer.h"
 
+#include <ftw.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/sha256.h"
@@ -425,9 +427,33 @@ void toy_tokens(const char *prefix, int documents)
     free(prompt);
 }
 
+enum { FOLDERS_MAX = 4096 };
+static char  folders[FOLDERS_MAX][64];
+static int   nfolders;
+static pid_t folders_owner;
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+    (void)status;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+static void remove_folders(void)
+{
+    for (int i = 0; i < nfolders && folders_owner == getpid(); i++)
+        nftw(folders[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 void toy_folder(char path[64])
 {
     snprintf(path, 64, "%s/toy.XXXXXX", P_tmpdir);
-    if (!mkdtemp(path))
+    if (!mkdtemp(path) || nfolders == FOLDERS_MAX)
         abort();
+    if (nfolders == 0) {
+        folders_owner = getpid();
+        atexit(remove_folders);
+    }
+    memcpy(folders[nfolders++], path, 64);
 }

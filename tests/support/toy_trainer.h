@@ -27,7 +27,7 @@ void toy_ring(const char *path, int nranks, int steps, int weightless);
 /* A token set of documents of TOY_TOKENS + 1 tokens, one for each step. */
 void toy_tokens(const char *prefix, int documents);
 
-/* A new folder under the system's one for such things. */
+/* A new folder under the system's one for such things; it goes when the process ends. */
 void toy_folder(char path[64]);
 
 #endif
