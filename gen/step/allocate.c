@@ -6,7 +6,9 @@
  * Buffer after buffer, each in the lowest gap that is free while its parts live (greedy, Pisarchyk
  * and Lee 2020, arXiv 2001.03288). No order of buffers is best for every program: each of these is
  * tried, the least peak stays; ties go to the earlier key, and within one to the lower number. What
- * is placed stands in one list by address, so that a gap is found in one walk from below. */
+ * lives longer than one operation goes first; the rest of each operation then meets only what is
+ * there in it. What is placed stands in a list by address: a gap is found in one walk from below.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +18,10 @@
 
 /* A buffer as the keys see it. */
 typedef struct Item {
-    int     buffer, first, last; /* over all of its parts  */
+    int     buffer, first, last; /* over all of its parts                                  */
+    int     operation;           /* the one in which it lives and dies; -1: it lives longer */
     int64_t bytes;
-    double  key; /* larger ones are placed first           */
+    double  key; /* larger ones are placed first                                           */
 } Item;
 
 /* A part in its place. */
@@ -27,12 +30,18 @@ typedef struct Placed {
     int     first, last;
 } Placed;
 
+/* What is placed, by start. */
+typedef struct Shelf {
+    Placed *placed;
+    int     count;
+} Shelf;
+
 typedef struct Arena {
     const RankProgram *rank;
     Item              *items; /* [nitems] */
     int                nitems;
-    Placed            *placed; /* by start */
-    int                nplaced;
+    const int         *operation;         /* [ninstructions] of the rank                    */
+    Shelf              long_lived, local; /* local: all that is there in one operation      */
 } Arena;
 
 typedef double (*Key)(const Item *item);
@@ -65,6 +74,8 @@ static double by_life(const Item *item)
 static int by_key(const void *a, const void *b)
 {
     const Item *x = a, *y = b;
+    if (x->operation != y->operation)
+        return x->operation < y->operation ? -1 : 1;
     if (x->key != y->key)
         return x->key > y->key ? -1 : 1;
     if (x->bytes != y->bytes)
@@ -78,11 +89,11 @@ static int64_t align(int64_t bytes)
 }
 
 /* The lowest place at or above `least` where so many bytes are free from `first` to `last`. */
-static int64_t lowest_gap(const Arena *arena, int64_t least, int64_t bytes, int first, int last)
+static int64_t lowest_gap(const Shelf *shelf, int64_t least, int64_t bytes, int first, int last)
 {
     int64_t at = least;
-    for (int i = 0; i < arena->nplaced && arena->placed[i].start < at + bytes; i++) {
-        const Placed *other = &arena->placed[i];
+    for (int i = 0; i < shelf->count && shelf->placed[i].start < at + bytes; i++) {
+        const Placed *other = &shelf->placed[i];
         if (other->past > at && other->first <= last && first <= other->last)
             at = other->past;
     }
@@ -90,7 +101,7 @@ static int64_t lowest_gap(const Arena *arena, int64_t least, int64_t bytes, int 
 }
 
 /* Where the whole buffer fits: each part pushes it up until none does. */
-static int64_t find_place(const Arena *arena, const Buffer *buffer)
+static int64_t find_place(const Arena *arena, const Shelf *shelf, const Buffer *buffer)
 {
     int64_t base = arena->rank->static_bytes;
     for (bool moved = true; moved;) {
@@ -98,7 +109,7 @@ static int64_t find_place(const Arena *arena, const Buffer *buffer)
         for (int i = 0; i < buffer->nparts; i++) {
             const BufferPart *part  = &buffer->parts[i];
             int64_t           start = part_start(buffer, part);
-            int64_t           at = lowest_gap(arena, base + start, part_past(buffer, part) - start,
+            int64_t           at = lowest_gap(shelf, base + start, part_past(buffer, part) - start,
                                               part->first, part->last);
             if (at > base + start) {
                 base  = align(at - start);
@@ -109,20 +120,31 @@ static int64_t find_place(const Arena *arena, const Buffer *buffer)
     return base;
 }
 
-static void put(Arena *arena, Placed placed)
+static void put(Shelf *shelf, Placed placed)
 {
-    int low = 0, high = arena->nplaced;
+    int low = 0, high = shelf->count;
     while (low < high) {
         int middle = (low + high) / 2;
-        if (arena->placed[middle].start <= placed.start)
+        if (shelf->placed[middle].start <= placed.start)
             low = middle + 1;
         else
             high = middle;
     }
-    memmove(&arena->placed[low + 1], &arena->placed[low],
-            (size_t)(arena->nplaced - low) * sizeof placed);
-    arena->placed[low] = placed;
-    arena->nplaced++;
+    memmove(&shelf->placed[low + 1], &shelf->placed[low],
+            (size_t)(shelf->count - low) * sizeof placed);
+    shelf->placed[low] = placed;
+    shelf->count++;
+}
+
+/* Fills `local` with the long-lived parts that are there in the operation. */
+static void fetch_local(Arena *arena, int operation)
+{
+    arena->local.count = 0;
+    for (int i = 0; i < arena->long_lived.count; i++) {
+        const Placed *at = &arena->long_lived.placed[i];
+        if (arena->operation[at->first] <= operation && operation <= arena->operation[at->last])
+            arena->local.placed[arena->local.count++] = *at;
+    }
 }
 
 /* Places all buffers in the order of the key; offsets [nbuffers] are written. Returns the peak. */
@@ -132,40 +154,64 @@ static int64_t fill_arena(Arena *arena, Key key, int64_t *offsets)
     for (int i = 0; i < arena->nitems; i++)
         arena->items[i].key = key(&arena->items[i]);
     qsort(arena->items, (size_t)arena->nitems, sizeof *arena->items, by_key);
-    arena->nplaced = 0;
-    for (int i = 0; i < arena->nitems; i++) {
-        int           number = arena->items[i].buffer;
-        const Buffer *buffer = &arena->rank->buffers[number];
-        offsets[number]      = find_place(arena, buffer);
+    arena->long_lived.count = 0;
+    for (int i = 0, operation = -1; i < arena->nitems; i++) {
+        const Item *item = &arena->items[i];
+        if (item->operation != operation)
+            fetch_local(arena, item->operation);
+        operation             = item->operation;
+        Shelf        *shelf   = operation < 0 ? &arena->long_lived : &arena->local;
+        const Buffer *buffer  = &arena->rank->buffers[item->buffer];
+        int64_t       at      = find_place(arena, shelf, buffer);
+        offsets[item->buffer] = at;
         for (int k = 0; k < buffer->nparts; k++) {
             const BufferPart *part = &buffer->parts[k];
-            put(arena,
-                (Placed){offsets[number] + part_start(buffer, part),
-                         offsets[number] + part_past(buffer, part), part->first, part->last});
+            put(shelf, (Placed){at + part_start(buffer, part), at + part_past(buffer, part),
+                                part->first, part->last});
         }
-        int64_t past = offsets[number] + buffer->bytes;
-        peak         = past > peak ? past : peak;
+        peak = at + buffer->bytes > peak ? at + buffer->bytes : peak;
     }
     return peak;
 }
 
+/* Marks passed, by instruction. */
+static const int *count_operations(Region *region, const RankProgram *rank)
+{
+    int *operation = REGION_ARRAY(region, int, rank->ninstructions);
+    for (int i = 0, marks = 0; i < rank->ninstructions; i++) {
+        marks += rank->instructions[i].kind == PW_MARK;
+        operation[i] = marks;
+    }
+    return operation;
+}
+
+static Item item_of(const Arena *arena, int number)
+{
+    const Buffer *buffer = &arena->rank->buffers[number];
+    Item item = {.buffer = number, .first = buffer->parts[0].first, .bytes = buffer->bytes};
+    for (int k = 0; k < buffer->nparts; k++) {
+        item.first = buffer->parts[k].first < item.first ? buffer->parts[k].first : item.first;
+        item.last  = buffer->parts[k].last > item.last ? buffer->parts[k].last : item.last;
+    }
+    bool within    = arena->operation[item.first] == arena->operation[item.last];
+    item.operation = within ? arena->operation[item.first] : -1;
+    return item;
+}
+
 static Arena new_arena(Region *region, const RankProgram *rank)
 {
-    Arena arena  = {.rank = rank, .items = REGION_ARRAY(region, Item, rank->nbuffers)};
+    Arena arena  = {.rank      = rank,
+                    .items     = REGION_ARRAY(region, Item, rank->nbuffers),
+                    .operation = count_operations(region, rank)};
     int   nparts = 0;
     for (int i = 0; i < rank->nbuffers; i++) {
-        const Buffer *buffer = &rank->buffers[i];
-        if (buffer->is_static || !buffer->nparts)
+        if (rank->buffers[i].is_static || !rank->buffers[i].nparts)
             continue;
-        Item item = {.buffer = i, .first = buffer->parts[0].first, .bytes = buffer->bytes};
-        for (int k = 0; k < buffer->nparts; k++) {
-            item.first = buffer->parts[k].first < item.first ? buffer->parts[k].first : item.first;
-            item.last  = buffer->parts[k].last > item.last ? buffer->parts[k].last : item.last;
-        }
-        nparts += buffer->nparts;
-        arena.items[arena.nitems++] = item;
+        arena.items[arena.nitems++] = item_of(&arena, i);
+        nparts += rank->buffers[i].nparts;
     }
-    arena.placed = REGION_ARRAY(region, Placed, nparts);
+    arena.long_lived.placed = REGION_ARRAY(region, Placed, nparts);
+    arena.local.placed      = REGION_ARRAY(region, Placed, nparts);
     return arena;
 }
 
