@@ -48,8 +48,7 @@ static Batch *batch_of(Region *region, const Plan *plan)
     return batch;
 }
 
-/* Homes as the first pipeline's stages have them. */
-static Layout *layout_of(Region *region, const Plan *plan, const Model *model)
+Layout *layout_of_plan(Region *region, const Plan *plan, const Model *model)
 {
     Layout         *layout   = REGION_NEW(region, Layout);
     const Pipeline *pipeline = plan->pipelines;
@@ -80,7 +79,7 @@ Program *expanded(Region *region, const Model *model, const Codelets *codelets, 
     Plan *plan  = plan_read(region, text, "plan", model->layers, &error);
     cr_assert(plan, "%s", error.text);
     Program *program = expand(region, plan, batch_of(region, plan), model, codelets,
-                              layout_of(region, plan, model), &error);
+                              layout_of_plan(region, plan, model), &error);
     cr_assert(program, "%s", error.text);
     return program;
 }

@@ -19,6 +19,8 @@ Lowered lowered(Region *region, uint64_t seed, int ahead);
 
 /* The plan's text on a tiny model, expanded, without messages. */
 Program *expanded(Region *region, const Model *model, const Codelets *codelets, const char *plan);
+/* The layout whose homes are where the plan's first pipeline runs. */
+Layout *layout_of_plan(Region *region, const Plan *plan, const Model *model);
 /* A model's codelet table. */
 Codelets *tiny_codelets(Region *region, const Model *model);
 
