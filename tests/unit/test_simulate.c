@@ -16,13 +16,13 @@ static const char cost_text[] =
 
 static double seconds_of(const char *listing, int ahead)
 {
-    Region   *region  = region_new();
-    Error     error   = {.status = 0};
-    Codelets *toys    = toy_codelets(region);
-    Program  *program = toy_program(region, toys, listing);
-    Cost     *cost    = cost_read(region, cost_text, "cost", &error);
-    bool      simulated =
-        cost && communicate(program, toys, &error) && simulate(program, toys, cost, &error);
+    Region   *region    = region_new();
+    Error     error     = {.status = 0};
+    Codelets *toys      = toy_codelets(region);
+    Program  *program   = toy_program(region, toys, listing);
+    Cost     *cost      = cost_read(region, cost_text, "cost", &error);
+    bool      simulated = cost && communicate(program, toys, &error) &&
+                     overlap(program, toys, ahead, &error) && simulate(program, toys, cost, &error);
     cr_assert(simulated, "%s", error.text);
     double seconds = program->predicted_seconds;
     region_free(region);
