@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/memory.h"
+
 typedef struct Start {
     PwTeam *team;
     int     rank;
@@ -96,7 +98,10 @@ bool pw_team_open(PwTeam *team, const PwJob *job, PwTokens *tokens, PwError *err
         if (!pw_arena_open(&worker->arena, rank, job->capacity[rank], error))
             return false;
     }
-    if (!start_threads(team, &cores, error))
+    int64_t bytes_static = 0;
+    for (int rank = 0; rank < job->nranks; rank++)
+        bytes_static += job->static_bytes[rank];
+    if (!pw_memory_check(bytes_static, error) || !start_threads(team, &cores, error))
         return false;
     pw_team_do(team, touch_static, NULL);
     return true;
@@ -130,6 +135,7 @@ void pw_team_close(PwTeam *team)
     pthread_cond_destroy(&team->start);
     pthread_cond_destroy(&team->done);
     pthread_mutex_destroy(&team->mutex);
+    free(team->sums);
     free(team->workers);
     free(team->threads);
     *team = (PwTeam){0};
@@ -161,18 +167,24 @@ bool pw_team_step(PwTeam *team, const PwProgram *program, const PwStepNumbers *n
 
 /* Rows are added within their sequence first, then the sequences in order: the sum does not depend
  * on how they were cut. */
-static double sum_losses(const PwProgram *program, const double *rows)
+static double sum_losses(PwTeam *team, const PwProgram *program, const double *rows)
 {
     const int32_t *sequence =
         (const int32_t *)(const void *)((const char *)program + program->loss_sequence);
     double total = 0;
-    for (int32_t s = 0; s < program->nsequences; s++) {
-        double sum = 0;
-        for (int64_t row = 0; row < program->nlosses; row++)
-            if (sequence[row] == s)
-                sum += rows[row];
-        total += sum;
+    if (program->nsequences > team->nsums) {
+        free(team->sums);
+        team->nsums = 2 * program->nsequences;
+        team->sums  = malloc((size_t)team->nsums * sizeof *team->sums);
+        if (!team->sums)
+            pw_die(PW_EXIT_FAILED, "no memory to add %d losses", program->nsequences);
     }
+    for (int32_t s = 0; s < program->nsequences; s++)
+        team->sums[s] = 0;
+    for (int64_t row = 0; row < program->nlosses; row++)
+        team->sums[sequence[row]] += rows[row];
+    for (int32_t s = 0; s < program->nsequences; s++)
+        total += team->sums[s];
     return total;
 }
 
@@ -196,7 +208,7 @@ static const double *clip_result(const PwTeam *team, const PwProgram *program)
     return NULL;
 }
 
-PwOutcome pw_team_outcome(const PwTeam *team, const PwProgram *program)
+PwOutcome pw_team_outcome(PwTeam *team, const PwProgram *program)
 {
     PwOutcome     outcome = {.factor = 1};
     const double *clip    = clip_result(team, program);
@@ -205,7 +217,8 @@ PwOutcome pw_team_outcome(const PwTeam *team, const PwProgram *program)
         if (rank->losses < 0)
             continue;
         outcome.loss_sum = sum_losses(
-            program, (const double *)(const void *)(team->workers[number].arena.at + rank->losses));
+            team, program,
+            (const double *)(const void *)(team->workers[number].arena.at + rank->losses));
         break;
     }
     if (clip) {

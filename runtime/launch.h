@@ -22,6 +22,8 @@ typedef struct PwTeam {
     int             running; /* ranks that have not finished this one                          */
     PwWork          work;
     void           *context;
+    double         *sums; /* [nsums] losses of sequences, while they are added                 */
+    int32_t         nsums;
 } PwTeam;
 
 /* Arenas are reserved; the static part is touched, each by its rank. */
@@ -40,6 +42,6 @@ typedef struct PwOutcome {
     bool   clipped; /* the program has a clip                                                  */
 } PwOutcome;
 
-PwOutcome pw_team_outcome(const PwTeam *team, const PwProgram *program);
+PwOutcome pw_team_outcome(PwTeam *team, const PwProgram *program);
 
 #endif

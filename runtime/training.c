@@ -11,6 +11,7 @@
 
 #include "runtime/disk.h"
 #include "runtime/learning_rate.h"
+#include "runtime/memory.h"
 #include "runtime/metrics.h"
 #include "runtime/ring.h"
 #include "runtime/run.h"
@@ -121,6 +122,18 @@ static void touch_arena(PwWorker *worker, void *programs)
                    needed < worker->arena.capacity ? needed : worker->arena.capacity);
 }
 
+static bool check_memory(const Training *training, PwError *error)
+{
+    const PwTeam *team   = &training->run.team;
+    int64_t       needed = 0;
+    for (int rank = 0; rank < team->nranks; rank++) {
+        int64_t arena = pw_ring_forecast(&training->programs, rank);
+        if (arena > team->workers[rank].arena.touched)
+            needed += arena - team->workers[rank].arena.touched;
+    }
+    return pw_memory_check(needed, error);
+}
+
 static bool open_training(Training *training, const PwJob *job, const PwOptions *options,
                           PwError *error)
 {
@@ -129,6 +142,8 @@ static bool open_training(Training *training, const PwJob *job, const PwOptions 
         !pw_disk_join(beside, options->home, "programs.pw", error) ||
         !pw_ring_open(&training->programs, options->programs ? options->programs : beside, error) ||
         !pw_run_open(&training->run, job, options, false, error))
+        return false;
+    if (!check_memory(training, error))
         return false;
     pw_team_do(&training->run.team, touch_arena, &training->programs);
     training->step = training->saved = training->run.resumed ? training->run.state.step : 0;

@@ -118,18 +118,21 @@ static void wait_for(PwTransport *transport, int rank, int message)
     wait_until_done(threads, entry);
 }
 
-/* The number of messages that rank `from` sends and that `to` opens itself to, the larger. */
-static int64_t count_messages(const PwProgram *program, int from, int to)
+/* How many messages each queue will carry: what its sender sends or its receiver opens itself to,
+ * the larger. For now `sent` and `received` are those numbers. */
+static void count_messages(Threads *threads, const PwProgram *program)
 {
-    int64_t counts[2] = {0, 0};
-    for (int side = 0; side < 2; side++) {
-        const PwRank        *rank = pw_program_rank(program, side ? to : from);
+    memset(threads->queues, 0, (size_t)(threads->nranks * threads->nranks) * sizeof(Queue));
+    for (int number = 0; number < threads->nranks; number++) {
+        const PwRank        *rank = pw_program_rank(program, number);
         const PwInstruction *list = pw_rank_instructions(program, rank);
-        for (uint64_t i = 0; i < rank->ninstructions; i++)
-            counts[side] +=
-                list[i].kind == (side ? PW_RECEIVE : PW_SEND) && list[i].peer == (side ? from : to);
+        for (uint64_t i = 0; i < rank->ninstructions; i++) {
+            if (list[i].kind == PW_SEND)
+                threads->queues[number * threads->nranks + list[i].peer].sent++;
+            if (list[i].kind == PW_RECEIVE)
+                threads->queues[list[i].peer * threads->nranks + number].received++;
+        }
     }
-    return counts[0] > counts[1] ? counts[0] : counts[1];
 }
 
 static bool make_room(Threads *threads, int64_t needed)
@@ -165,9 +168,11 @@ static bool begin_step(PwTransport *transport, const PwProgram *program, PwError
     Threads *threads = (Threads *)transport;
     int      pairs   = threads->nranks * threads->nranks;
     int64_t  total   = 0;
-    for (int i = 0; i < pairs; i++) {
-        threads->queues[i].sent = total; /* for now: where its entries begin */
-        total += count_messages(program, i / threads->nranks, i % threads->nranks);
+    count_messages(threads, program);
+    for (Queue *queue = threads->queues; queue < threads->queues + pairs; queue++) {
+        int64_t messages = queue->sent > queue->received ? queue->sent : queue->received;
+        queue->sent      = total; /* for now: where its entries begin */
+        total += messages;
     }
     if (!make_room(threads, total) || !make_sides(threads, program))
         return pw_fail(error, "no memory for the queues of %lld messages", (long long)total);
