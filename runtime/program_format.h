@@ -55,8 +55,9 @@ typedef struct PwRank {
     int64_t  arena_bytes;      /* the peak: what this program needs, static part included      */
     int64_t  peak_instruction; /* the first instruction at which the peak is in use            */
     int64_t  capacity;
-    int64_t  losses; /* address of double [nlosses], complete on every rank when clip runs; -1 */
-    int64_t  next;   /* generate: address of int32_t [nnext], the sampled tokens; -1: none     */
+    int64_t  losses; /* address of double [nlosses], complete on every rank when clip runs; in  */
+                     /* forward-only programs only on the rank that makes them; else -1        */
+    int64_t  next;   /* generate, on the rank that samples: address of int32_t [nnext]; else -1 */
     int64_t  nnext;
 } PwRank;
 

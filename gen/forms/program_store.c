@@ -98,7 +98,20 @@ static void store_buffer(const Buffer *buffer, Arrays *arrays)
     text_bytes(&arrays->names, buffer->name, strlen(buffer->name) + 1);
 }
 
-static PwRank store_rank(const RankProgram *rank, Region *region, Text *out, size_t start)
+/* The sampled tokens, on the rank that samples: others may have some of them. */
+static int sampled_tokens(const RankProgram *rank, const Codelets *codelets)
+{
+    for (int i = 0; i < rank->ninstructions; i++) {
+        const Instruction *call = &rank->instructions[i];
+        for (int k = 0; call->kind == PW_CALL && k < call->noperands; k++)
+            if (codelets->items[call->codelet].operands[k].role == ROLE_NEXT)
+                return call->operands[k].buffer;
+    }
+    return -1;
+}
+
+static PwRank store_rank(const RankProgram *rank, const Codelets *codelets, Region *region,
+                         Text *out, size_t start)
 {
     if (rank->peak < 0)
         bug("a program is stored before it has addresses");
@@ -108,7 +121,7 @@ static PwRank store_rank(const RankProgram *rank, Region *region, Text *out, siz
         store_buffer(&rank->buffers[i], &arrays);
     for (int i = 0; i < rank->ninstructions; i++)
         store_instruction(rank, &rank->instructions[i], &arrays);
-    int    losses = program_buffer(rank, "losses"), next = program_buffer(rank, "next");
+    int    losses = program_buffer(rank, "losses"), next = sampled_tokens(rank, codelets);
     PwRank stored = {
         .ninstructions    = (uint64_t)rank->ninstructions,
         .noperands        = arrays.operands.length / sizeof(PwOperand),
@@ -156,7 +169,7 @@ void program_store(const Program *program, const Codelets *codelets, Text *out)
     text_bytes(out, &head, sizeof head);
     head.ranks = put(out, start, ranks, sizeof *ranks * (size_t)program->nranks);
     for (int rank = 0; rank < program->nranks; rank++)
-        ranks[rank] = store_rank(&program->ranks[rank], region, out, start);
+        ranks[rank] = store_rank(&program->ranks[rank], codelets, region, out, start);
     head.loss_sequence = put(out, start, program->loss_sequence,
                              sizeof *program->loss_sequence * (size_t)program->nlosses);
     head.order = put(out, start, program->order, sizeof *program->order * (size_t)program->norder);

@@ -161,6 +161,33 @@ Test(program, listings_and_stored_programs_read_back)
     }
 }
 
+/* The rank that embeds has the sampled tokens as well, but for the last. */
+Test(program, sampled_tokens_are_those_of_the_rank_that_samples)
+{
+    Region  *region = region_new();
+    Error    error  = {.status = 0};
+    uint64_t seed   = 0;
+    Lowered  made   = lowered(region, seed, 0);
+    while (made.random.layout->stages[0].rank ==
+           made.random.layout->stages[made.random.layout->nstages - 1].rank)
+        made = lowered(region, ++seed, 0);
+    const Layout *layout = made.random.layout;
+    Program *program     = expand_generate(region, 3, 4, made.model, made.codelets, layout, &error);
+    cr_assert(program && communicate(program, made.codelets, &error) &&
+                  allocate(program, made.codelets, &error),
+              "%s", error.text);
+    Text stored = text_new(region);
+    program_store(program, made.codelets, &stored);
+    const PwProgram *head  = (const PwProgram *)(const void *)stored.at;
+    const PwRank    *ranks = (const PwRank *)(const void *)(stored.at + head->ranks);
+    for (int rank = 0; rank < head->nranks; rank++) {
+        bool samples = rank == layout->stages[layout->nstages - 1].rank;
+        cr_expect_eq(ranks[rank].next >= 0, samples, "rank %d", rank);
+        cr_expect_eq(ranks[rank].nnext, samples ? 4 : 0);
+    }
+    region_free(region);
+}
+
 /* Damage is refused, or is a program that is well made: never followed out of bounds. */
 Test(program, damaged_bytes_are_never_followed)
 {
