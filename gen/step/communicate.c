@@ -242,6 +242,31 @@ static void place_start(const Work *work, Message *message, int at)
     message->position = at < until ? at : until;
 }
 
+/* Whether what the instruction needs is made where the makers stand now. */
+static bool is_made(const Work *work, const int *at, int rank, int instruction)
+{
+    for (int m = work->needed[rank][instruction]; m >= 0; m = work->messages[m].next_needed)
+        if (work->messages[m].ready >= at[work->messages[m].from])
+            return false;
+    return true;
+}
+
+/* Runs one operation of the rank, or as much as is made. Returns whether it came any further. */
+static bool run_operation(Work *work, int *at, int rank)
+{
+    const RankProgram *own   = &work->program->ranks[rank];
+    int                first = at[rank];
+    for (; at[rank] < own->ninstructions; at[rank]++) {
+        bool next = at[rank] > first && own->instructions[at[rank]].kind == PW_MARK;
+        if (next || !is_made(work, at, rank, at[rank]))
+            break;
+        for (int m = work->needed[rank][at[rank]]; m >= 0; m = work->messages[m].next_needed)
+            if (work->messages[m].ready < 0)
+                place_start(work, &work->messages[m], at[work->messages[m].from]);
+    }
+    return at[rank] > first;
+}
+
 /* All ranks run without times, an operation of each in turn, until they need what is not made:
  * where a rank stands when another one needs what it has from the start. */
 static bool place_starts(Work *work)
@@ -250,22 +275,8 @@ static bool place_starts(Work *work)
     int           *at      = REGION_ARRAY(work->region, int, program->nranks);
     for (bool moved = true; moved;) {
         moved = false;
-        for (int rank = 0; rank < program->nranks; rank++) {
-            const RankProgram *own = &program->ranks[rank];
-            for (int first = at[rank]; at[rank] < own->ninstructions; at[rank]++) {
-                bool blocked = at[rank] > first && own->instructions[at[rank]].kind == PW_MARK;
-                for (int m = work->needed[rank][at[rank]]; m >= 0 && !blocked;
-                     m     = work->messages[m].next_needed)
-                    blocked = work->messages[m].ready >= at[work->messages[m].from];
-                if (blocked)
-                    break;
-                moved = true;
-                for (int m = work->needed[rank][at[rank]]; m >= 0;
-                     m     = work->messages[m].next_needed)
-                    if (work->messages[m].ready < 0)
-                        place_start(work, &work->messages[m], at[work->messages[m].from]);
-            }
-        }
+        for (int rank = 0; rank < program->nranks; rank++)
+            moved = run_operation(work, at, rank) || moved;
     }
     for (int rank = 0; rank < program->nranks; rank++)
         if (at[rank] < program->ranks[rank].ninstructions)

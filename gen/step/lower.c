@@ -153,46 +153,53 @@ static void find_tensors(Lowering *lowering)
         }
 }
 
-/* The chunks before and after each segment in its chain, from one walk over all segments. */
+/* A segment in the list of its sequence's, from the last token to the first. */
+typedef struct Link {
+    int64_t start;
+    int     chunk, segment, next; /* next: index of a link, or -1 */
+} Link;
+
+/* The segments of each sequence as lists; last [nsequences] is where they begin. */
+static Link *link_segments(Lowering *lowering, int *last)
+{
+    const Plan *plan   = lowering->plan;
+    int         nlinks = 0;
+    for (int chunk = 0; chunk < plan->nchunks; chunk++)
+        nlinks += plan->chunks[chunk].nsegments;
+    Link *links = REGION_ARRAY(lowering->region, Link, nlinks);
+    nlinks      = 0;
+    for (int chunk = 0; chunk < plan->nchunks; chunk++)
+        for (int s = 0; s < plan->chunks[chunk].nsegments; s++) {
+            const Segment *segment = &plan->chunks[chunk].segments[s];
+            int           *link    = &last[segment->sequence];
+            while (*link >= 0 && links[*link].start > segment->start)
+                link = &links[*link].next;
+            links[nlinks] = (Link){segment->start, chunk, s, *link};
+            *link         = nlinks++;
+        }
+    return links;
+}
+
+/* The chunks before and after each segment in its chain. */
 static void find_chains(Lowering *lowering)
 {
     const Plan *plan = lowering->plan;
     int        *last = REGION_ARRAY(lowering->region, int, plan->nsequences);
-    /* Chunks by (sequence, start): sequences are short lists, walked by their next token. */
-    typedef struct Link {
-        int64_t start;
-        int     chunk, segment, next;
-    } Link;
-    int nlinks = 0;
-    for (int chunk = 0; chunk < plan->nchunks; chunk++)
-        nlinks += plan->chunks[chunk].nsegments;
-    Link *links = REGION_ARRAY(lowering->region, Link, nlinks);
+    for (int chunk = 0; chunk < plan->nchunks; chunk++) {
+        int nsegments            = plan->chunks[chunk].nsegments;
+        lowering->earlier[chunk] = REGION_ARRAY(lowering->region, int, nsegments);
+        lowering->later[chunk]   = REGION_ARRAY(lowering->region, int, nsegments);
+    }
     for (int sequence = 0; sequence < plan->nsequences; sequence++)
         last[sequence] = -1;
-    nlinks = 0;
-    for (int chunk = 0; chunk < plan->nchunks; chunk++) {
-        const Chunk *at          = &plan->chunks[chunk];
-        lowering->earlier[chunk] = REGION_ARRAY(lowering->region, int, at->nsegments);
-        lowering->later[chunk]   = REGION_ARRAY(lowering->region, int, at->nsegments);
-        for (int s = 0; s < at->nsegments; s++) {
-            const Segment *segment = &at->segments[s];
-            int           *link    = &last[segment->sequence];
-            while (*link >= 0 && links[*link].start > segment->start)
-                link = &links[*link].next; /* the list runs from the last token to the first */
-            links[nlinks] = (Link){segment->start, chunk, s, *link};
-            *link         = nlinks++;
-        }
-    }
-    for (int sequence = 0; sequence < plan->nsequences; sequence++) {
-        int later = -1;
-        for (int link = last[sequence]; link >= 0; link = links[link].next) {
+    const Link *links = link_segments(lowering, last);
+    for (int sequence = 0; sequence < plan->nsequences; sequence++)
+        for (int link = last[sequence], later = -1; link >= 0; link = links[link].next) {
             const Link *at                            = &links[link];
-            int         earlier                       = at->next < 0 ? -1 : links[at->next].chunk;
-            lowering->earlier[at->chunk][at->segment] = earlier;
+            lowering->earlier[at->chunk][at->segment] = at->next < 0 ? -1 : links[at->next].chunk;
             lowering->later[at->chunk][at->segment]   = later;
             later                                     = at->chunk;
         }
-    }
 }
 
 static void number_losses(Lowering *lowering)
@@ -248,6 +255,8 @@ Lowering *lowering_new(Region *region, PwProgramKind kind, const Plan *plan, con
 }
 
 /* ---- instructions ---- */
+
+enum { LOADED_BYTES = 4 }; /* of a token, a target, a loss weight, a sampled token */
 
 Instruction *lower_instruction(Lowering *lowering, int rank, PwInstructionKind kind)
 {
@@ -306,9 +315,9 @@ void lower_load(Lowering *lowering, int rank, int chunk, bool for_head)
     for (int i = 0; i < 3; i++) {
         operand[i] = (Operand){-1, 0, 0, ACCESS_WRITE};
         if ((i > 0) == for_head) {
-            const char *name = region_format(lowering->region, "C%d.%s", chunk, names[i]);
-            operand[i]       = lower_operand(
-                      lowering, rank, written_value(lowering, rank, name, from->tokens, 4), ACCESS_WRITE);
+            const char *name   = region_format(lowering->region, "C%d.%s", chunk, names[i]);
+            int         buffer = written_value(lowering, rank, name, from->tokens, LOADED_BYTES);
+            operand[i]         = lower_operand(lowering, rank, buffer, ACCESS_WRITE);
         }
     }
     Instruction *load = lower_instruction(lowering, rank, PW_LOAD);
@@ -400,8 +409,9 @@ static Operand value_operand(Lowering *lowering, const About *about, const Codel
 static Operand token_operand(Lowering *lowering, const About *about, const CodeletOperand *formal)
 {
     if (lowering->program->kind == PW_GENERATE && about->chunk > 0)
-        return (Operand){lower_buffer(lowering, about->rank, "next", lowering->plan->nchunks, 4),
-                         about->chunk - 1, 1, ACCESS_READ};
+        return (Operand){
+            lower_buffer(lowering, about->rank, "next", lowering->plan->nchunks, LOADED_BYTES),
+            about->chunk - 1, 1, ACCESS_READ};
     const char *name   = region_format(lowering->region, "C%d.%s", about->chunk, formal->name);
     int         buffer = lower_find(lowering, about->rank, name);
     if (buffer < 0)
@@ -481,8 +491,9 @@ static Operand bind(Lowering *lowering, const About *about, const CodeletOperand
         return lower_operand(lowering, rank, static_buffer(lowering, about, STATIC_TABLE),
                              ACCESS_READ);
     case ROLE_NEXT:
-        return (Operand){lower_buffer(lowering, rank, "next", lowering->plan->nchunks, 4),
-                         about->chunk, 1, ACCESS_WRITE};
+        return (Operand){
+            lower_buffer(lowering, rank, "next", lowering->plan->nchunks, LOADED_BYTES),
+            about->chunk, 1, ACCESS_WRITE};
     case ROLE_SCRATCH:
         return scratch_operand(lowering, about);
     default:

@@ -104,12 +104,11 @@ static const char *chained_plan(Region *region, int layers, int stages, int chai
 
 static void expect_predicted(int stages)
 {
-    Region *region = region_new();
-    Error   error  = {.status = 0};
-    Model  *model  = tiny_model(
-          region,
-          (TinyShape){
-              .layers = 4, .hidden = 256, .heads = 4, .kv_heads = 4, .ffn = 704, .vocabulary = 257});
+    Region   *region = region_new();
+    Error     error  = {.status = 0};
+    TinyShape shape  = {
+         .layers = 4, .hidden = 256, .heads = 4, .kv_heads = 4, .ffn = 704, .vocabulary = 257};
+    Model      *model    = tiny_model(region, shape);
     Codelets   *codelets = tiny_codelets(region, model);
     const char *text     = chained_plan(region, 4, stages, 4);
     Program    *program  = expanded(region, model, codelets, text);
