@@ -89,10 +89,10 @@ VEC_INLINE void multiply_block(const Product *p, const real *rows_packed, const 
 static void multiply(Product p)
 {
     real *rows_packed = p.scratch, *panels = p.scratch + MATMUL_ROWS * MATMUL_DEPTH;
-    for (int64_t k0 = 0; k0 < p.depth; k0 += MATMUL_DEPTH) {
-        int64_t depth = p.depth - k0 < MATMUL_DEPTH ? p.depth - k0 : MATMUL_DEPTH;
-        for (int64_t j0 = 0; j0 < p.columns; j0 += MATMUL_COLUMNS) {
-            int64_t columns = p.columns - j0 < MATMUL_COLUMNS ? p.columns - j0 : MATMUL_COLUMNS;
+    for (int64_t j0 = 0; j0 < p.columns; j0 += MATMUL_COLUMNS) {
+        int64_t columns = p.columns - j0 < MATMUL_COLUMNS ? p.columns - j0 : MATMUL_COLUMNS;
+        for (int64_t k0 = 0; k0 < p.depth; k0 += MATMUL_DEPTH) {
+            int64_t depth = p.depth - k0 < MATMUL_DEPTH ? p.depth - k0 : MATMUL_DEPTH;
             pack_columns(panels, &p.b, j0, columns, k0, depth);
             for (int64_t i0 = 0; i0 < p.rows; i0 += MATMUL_ROWS) {
                 int64_t rows = p.rows - i0 < MATMUL_ROWS ? p.rows - i0 : MATMUL_ROWS;
