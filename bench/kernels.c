@@ -52,7 +52,7 @@ static double probe_peak(void)
         for (int i = 0; i < CHAINS; i++)
             sum[i] = vec_all((real)i); /* equal chains would be computed once */
         for (int round = 0; round < ROUNDS; round++) {
-#pragma GCC unroll 16
+            VEC_UNROLL
             for (int i = 0; i < CHAINS; i++)
                 sum[i] = vec_fma(sum[i], a, b);
             __asm__ volatile("" : "+x"(a), "+x"(b));
@@ -147,25 +147,26 @@ static void run_peer(Work *w)
 
 static void measure_products(int64_t n, int64_t out, int64_t in)
 {
-    char   name[64];
-    double flops = 2.0 * (double)n * (double)out * (double)in;
-    Work   work  = {
-           .n       = n,
-           .out     = out,
-           .in      = in,
-           .x       = reals(n * in),
-           .w       = reals(out * in),
-           .y       = reals(n * out),
-           .scratch = reals(MATMUL_SCRATCH(1)),
+    static const char *const kinds[] = {"NT", "NN", "TN"};
+    char                     name[3][64];
+    double                   flops = 2.0 * (double)n * (double)out * (double)in;
+    Work                     work  = {
+                             .n       = n,
+                             .out     = out,
+                             .in      = in,
+                             .x       = reals(n * in),
+                             .w       = reals(out * in),
+                             .y       = reals(n * out),
+                             .scratch = reals(MATMUL_SCRATCH(1)),
     };
-    snprintf(name, sizeof name, "NT %ld x %ld -> %ld", (long)n, (long)in, (long)out);
-    measure(name, run_forward, &work, flops, 0);
+    for (int i = 0; i < 3; i++)
+        snprintf(name[i], sizeof name[i], "%s %ld x %ld -> %ld", kinds[i], (long)n, (long)in,
+                 (long)out);
+    measure(name[0], run_forward, &work, flops, 0);
     if (peer && sizeof(real) == sizeof(float))
         measure("   peer", run_peer, &work, flops, 0);
-    memcpy(name, "NN", 2);
-    measure(name, run_dx, &work, flops, 0);
-    memcpy(name, "TN", 2);
-    measure(name, run_dw, &work, flops, 0);
+    measure(name[1], run_dx, &work, flops, 0);
+    measure(name[2], run_dw, &work, flops, 0);
     free(work.x);
     free(work.w);
     free(work.y);

@@ -151,7 +151,7 @@ void PW_KERNEL(head_sample)(int32_t *next, const real *x, const real *w, const P
     }
     multiply_row(logits, (real)(1 / call->step->temperature), vocabulary);
     Softmax softmax = exponentiate(logits, vocabulary);
-    double  left    = draw(call->step->seed, (uint64_t)(last->context + last->tokens));
+    double  left    = draw(call->step->seed, (uint64_t)last->context + (uint64_t)last->tokens);
     left *= (double)softmax.sum;
     int64_t token = 0;
     for (; token < vocabulary - 1; token++) {

@@ -28,21 +28,21 @@ VEC_INLINE void tile_of_rows(int rows, real *c, int64_t c_row, const real *start
                              TileEnd end)
 {
     Vec sum[TILE_ROWS][2];
-#pragma GCC unroll 16
+    VEC_UNROLL
     for (int i = 0; i < rows; i++) {
         sum[i][0] = start ? vec_load(start + i * start_row) : (Vec){0};
         sum[i][1] = start ? vec_load(start + i * start_row + LANES) : (Vec){0};
     }
     for (; k > 0; k--, a += a_step, b += TILE_COLUMNS) {
         Vec b0 = vec_load(b), b1 = vec_load(b + LANES);
-#pragma GCC unroll 16
+        VEC_UNROLL
         for (int i = 0; i < rows; i++) {
             Vec factor = vec_all(a[i * a_row]);
             sum[i][0]  = vec_fma(factor, b0, sum[i][0]);
             sum[i][1]  = vec_fma(factor, b1, sum[i][1]);
         }
     }
-#pragma GCC unroll 16
+    VEC_UNROLL
     for (int i = 0; i < rows; i++) {
         real *to = c + i * c_row;
         vec_store(to, end == TILE_ADD ? vec_load(to) + sum[i][0] : sum[i][0]);
@@ -126,15 +126,15 @@ VEC_INLINE void vec_transpose(Vec v[LANES])
         low[lane]  = lane / 2 + lane % 2 * LANES;
         high[lane] = low[lane] + LANES / 2;
     }
-#pragma GCC unroll 4
+    VEC_UNROLL
     for (int round = 1; round < LANES; round *= 2) {
         Vec next[LANES];
-#pragma GCC unroll 16
+        VEC_UNROLL
         for (int i = 0; i < LANES / 2; i++) {
-            next[2 * i]     = __builtin_shuffle(v[i], v[i + LANES / 2], low);
-            next[2 * i + 1] = __builtin_shuffle(v[i], v[i + LANES / 2], high);
+            next[2 * i]     = vec_shuffle(v[i], v[i + LANES / 2], low);
+            next[2 * i + 1] = vec_shuffle(v[i], v[i + LANES / 2], high);
         }
-#pragma GCC unroll 16
+        VEC_UNROLL
         for (int i = 0; i < LANES; i++)
             v[i] = next[i];
     }
@@ -148,11 +148,11 @@ VEC_INLINE void panel_transpose(real *panel, const real *from, int64_t row, int6
     for (int half = 0; half < 2; half++)
         for (int64_t i = 0; i < whole; i += LANES) {
             Vec v[LANES];
-#pragma GCC unroll 16
+            VEC_UNROLL
             for (int j = 0; j < LANES; j++)
                 v[j] = vec_load(from + (half * LANES + j) * row + i);
             vec_transpose(v);
-#pragma GCC unroll 16
+            VEC_UNROLL
             for (int j = 0; j < LANES; j++)
                 vec_store(panel + (i + j) * TILE_COLUMNS + half * LANES, v[j]);
         }

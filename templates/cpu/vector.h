@@ -33,6 +33,13 @@ typedef real VecAnywhere __attribute__((vector_size(VEC_BYTES), aligned(sizeof(r
 
 #define VEC_INLINE static inline __attribute__((always_inline, unused))
 
+/* Before a loop whose count is a constant, and whose arrays of vectors are to be registers. */
+#ifdef __clang__
+#define VEC_UNROLL _Pragma("unroll")
+#else
+#define VEC_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 VEC_INLINE Vec vec_load(const real *from)
 {
     return *(const VecAnywhere *)from;
@@ -132,18 +139,31 @@ VEC_INLINE Vec vec_either(VecBits mask, Vec a, Vec b)
     return (Vec)((mask & (VecBits)a) | (~mask & (VecBits)b));
 }
 
+/* Lane i is lane from[i] of a and b, one behind the other. */
+VEC_INLINE Vec vec_shuffle(Vec a, Vec b, VecBits from)
+{
+#ifdef __clang__ /* has no shuffle by a vector, and makes one of this */
+    Vec v = a;
+    for (int lane = 0; lane < LANES; lane++)
+        v[lane] = from[lane] < LANES ? a[from[lane]] : b[from[lane] - LANES];
+    return v;
+#else
+    return __builtin_shuffle(a, b, from);
+#endif
+}
+
 /* Every lane moved down by `count`; what comes in above is of no use. */
 VEC_INLINE Vec vec_down(Vec v, int count)
 {
     VecBits from;
     for (int lane = 0; lane < LANES; lane++)
         from[lane] = (lane + count) % LANES;
-    return __builtin_shuffle(v, from);
+    return vec_shuffle(v, v, from);
 }
 
 VEC_INLINE real vec_sum(Vec v)
 {
-#pragma GCC unroll 4
+    VEC_UNROLL
     for (int half = LANES / 2; half > 0; half /= 2)
         v += vec_down(v, half);
     return v[0];
@@ -152,7 +172,7 @@ VEC_INLINE real vec_sum(Vec v)
 /* The largest lane; no lane may be NaN for it to mean anything. */
 VEC_INLINE real vec_largest(Vec v)
 {
-#pragma GCC unroll 4
+    VEC_UNROLL
     for (int half = LANES / 2; half > 0; half /= 2)
         v = vec_max(v, vec_down(v, half));
     return v[0];
