@@ -235,6 +235,20 @@ static void find_messages(Work *work, int rank)
 
 /* ---- where sends stand ---- */
 
+/* A piece is sent when it is made; what only the end of the step needs, not before the maker's own
+ * operations are done. What is there from the start is place_starts's. */
+static void place_sends(Work *work)
+{
+    for (int m = 0; m < work->nmessages; m++) {
+        Message *message = &work->messages[m];
+        if (message->ready < 0)
+            continue;
+        message->position = message->ready + 1;
+        if (message->need > work->end[message->to] && message->position < work->end[message->from])
+            message->position = work->end[message->from];
+    }
+}
+
 /* Where the maker stands, but before it writes something else there. */
 static void place_start(const Work *work, Message *message, int at)
 {
@@ -242,11 +256,11 @@ static void place_start(const Work *work, Message *message, int at)
     message->position = at < until ? at : until;
 }
 
-/* Whether what the instruction needs is made where the makers stand now. */
+/* Whether what the instruction needs is sent where the makers stand now. */
 static bool is_made(const Work *work, const int *at, int rank, int instruction)
 {
     for (int m = work->needed[rank][instruction]; m >= 0; m = work->messages[m].next_needed)
-        if (work->messages[m].ready >= at[work->messages[m].from])
+        if (work->messages[m].ready >= 0 && work->messages[m].position > at[work->messages[m].from])
             return false;
     return true;
 }
@@ -285,18 +299,6 @@ static bool place_starts(Work *work)
                                "for this one",
                                rank, at[rank]);
     return true;
-}
-
-static void place_sends(Work *work)
-{
-    for (int m = 0; m < work->nmessages; m++) {
-        Message *message = &work->messages[m];
-        if (message->ready >= 0)
-            message->position = message->ready + 1;
-        if (message->ready >= 0 && message->need > work->end[message->to] &&
-            message->position < work->end[message->from])
-            message->position = work->end[message->from];
-    }
 }
 
 /* ---- the queues ---- */
@@ -505,9 +507,9 @@ bool communicate(Program *program, const Codelets *codelets, Error *error)
     find_pieces(&work);
     for (int rank = 0; rank < program->nranks; rank++)
         find_messages(&work, rank);
+    place_sends(&work);
     if (!place_starts(&work))
         return false;
-    place_sends(&work);
     write_ranks(&work);
     return run_weakest(program, codelets, error);
 }
