@@ -4,6 +4,7 @@
 
 #include "gen/base/file.h"
 #include "gen/commands/command.h"
+#include "gen/data/bigram.h"
 #include "gen/data/documents.h"
 #include "gen/data/stats.h"
 #include "gen/pictures/histogram.h"
@@ -41,7 +42,7 @@ static bool open_subject(const Arguments *arguments, Subject *subject, Error *er
 
 static bool write_forms(const Arguments *arguments, const Lengths *lengths, Error *error)
 {
-    const char *json = argument(arguments, "o"), *svg = argument(arguments, "svg");
+    const char *json = argument(arguments, "output"), *svg = argument(arguments, "svg");
     if (json) {
         Text text = text_new(arguments->region);
         lengths_print(lengths, &text);
@@ -54,6 +55,18 @@ static bool write_forms(const Arguments *arguments, const Lengths *lengths, Erro
         if (!file_write(svg, text.at, text.length, error))
             return false;
     }
+    return true;
+}
+
+static bool add_bigram(const Subject *subject, const Sampler *sampler, Text *text, Error *error)
+{
+    double bits;
+    if (!subject->documents.index)
+        return error_input(error, "--bigram: the job knows only lengths, not bytes");
+    if (!bigram_entropy(subject->documents.index, sampler->is_held_out, &bits, error))
+        return false;
+    text_add(text, "bigram entropy of the training bytes: %.4f bits per byte\ndata hash: %s\n",
+             bits, subject->documents.hash);
     return true;
 }
 
@@ -72,14 +85,18 @@ static bool run(const Arguments *arguments, Error *error)
         if (!sampler)
             return false;
         stats_print_sampling(&sampler->counts, subject.job, &text);
+        if (argument(arguments, "bigram") && !add_bigram(&subject, sampler, &text, error))
+            return false;
     }
     fputs(text.at, stdout);
     return write_forms(arguments, lengths, error);
 }
 
 static const Option options[] = {
-    {"o", "FILE", "write the lengths as JSON (pipewright-lengths-1)"},
+    {"output", "FILE", "write the lengths as JSON, pipewright-lengths-1 (-o FILE)"},
     {"svg", "FILE", "write the histogram as a picture"},
+    {"bigram", NULL,
+     "of a job on bytes: the bigram entropy of its training bytes, and the data's hash"},
     {0},
 };
 
