@@ -4,9 +4,9 @@ return job {
   data    = text { files = "../build/corpus", context = "2K", long = "split", held_out = "1%" },
   cluster = cpu { ranks = 2, memory = "1 GiB" },
   layout  = { stages = 2 },
-  policy  = { "seq1f1b", slices = 4 },
-  train   = { batch = tokens "16K", steps = 250, seed = 1, clip = 1.0,
+  policy  = { "seq1f1b", slices = 4, spare = 1 },
+  train   = { batch = tokens "16K", steps = 150, seed = 1, clip = 1.0,
               optimizer = adamw { lr = "3e-3", weight_decay = 0.1 },
               curve = cosine { warmup = 20, final = "3e-4" },
-              save = { every = 100, keep = 2 }, evaluate = { every = 50 } },
+              save = { every = 50, keep = 2 }, evaluate = { every = 50 } },
 }
