@@ -9,6 +9,7 @@ static const Option options[] = {
     {"form", "FORM", "job, lengths, model, layout, codelets, cost, batch, plan or program"},
     {"step", "T", "of batch, plan and program: which step; default 0"},
     {"rank", "R", "of program: only this rank"},
+    {"held-out", NULL, "of batch: the sequences of held-out documents"},
     {0},
 };
 
@@ -26,6 +27,12 @@ static bool show_step(const Arguments *arguments, Compilation *job, const char *
     if (rank >= job->layout->nranks)
         return error_input(error, "--rank: found %lld, expected less than %d", (long long)rank,
                            job->layout->nranks);
+    if (argument(arguments, "held-out")) {
+        if (strcmp(form, "batch"))
+            return error_input(error, "--held-out: found --form %s, expected --form batch", form);
+        batch_print(sampler_held_out(job->sampler, arguments->region), text);
+        return true;
+    }
     if (!compile_step(job, number, &step, error))
         return false;
     if (!strcmp(form, "batch"))

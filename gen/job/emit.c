@@ -54,8 +54,10 @@ static bool add_tensors_of(Emitter *emitter, int weight_index, int layer)
                  name);
         if (digit)
             text_add(emitter->out, "%d%s", layer, digit + 2);
-        text_add(emitter->out, "\", %d, %lld, %lld", rank, (long long)weight->tensors[i].rows,
-                 (long long)weight->columns);
+        bool gain = weight->rows == 1 && weight->deviation == 0; /* a vector in a folder, no row */
+        text_add(emitter->out, "\", %d, %lld, %lld", rank,
+                 (long long)(gain ? weight->columns : weight->tensors[i].rows),
+                 (long long)(gain ? 1 : weight->columns));
         for (int kind = 0; kind < COUNT(kinds); kind++) {
             const StaticBuffer *buffer =
                 layout_static(emitter->layout, rank, kinds[kind], weight_index, layer);
