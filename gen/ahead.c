@@ -146,6 +146,19 @@ bool ring_finish(RingWriter *writer, int state, const char *message, Error *erro
     return good || error_fail(error, "%s: cannot be synced: %s", writer->path, strerror(errno));
 }
 
+void ring_abandon(const char *path, int signal_number)
+{
+    Error   ignored;
+    char    message[100];
+    Region *region = region_new();
+    snprintf(message, sizeof message, "it was ended by signal %d%s", signal_number,
+             signal_number == SIGKILL ? "; for want of memory?" : "");
+    RingWriter *writer = ring_open(region, path, &ignored);
+    if (writer)
+        ring_finish(writer, -1, message, &ignored);
+    region_free(region);
+}
+
 /* The trainer prints the message; this process ends with the error's status. */
 static int fail_ring(RingWriter *writer, Error *error)
 {
@@ -159,6 +172,7 @@ int ahead_run(Compilation *job, const char *ring_path, int64_t first, int64_t st
 {
     Error error = {0};
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* the planner never outlives whoever started it */
+    signal(SIGINT, SIG_IGN);          /* Ctrl-C is the trainer's: it saves and stops   */
     setpriority(PRIO_PROCESS, 0, 10); /* training comes first */
     RingWriter *writer = ring_open(job->region, ring_path, &error);
     if (!writer)

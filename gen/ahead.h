@@ -18,6 +18,9 @@ bool ring_append(RingWriter *ring, const void *program, uint64_t bytes, bool pat
 /* No more will come: state 1 finished, -1 failed, with a message for the trainer. Closes it. */
 bool ring_finish(RingWriter *ring, int state, const char *message, Error *error);
 
+/* The same for a planner that was killed and can no longer say so itself. */
+void ring_abandon(const char *path, int signal_number);
+
 /* Compiles steps [first, steps) into the ring, the process's whole life. Returns an exit status. */
 int ahead_run(Compilation *job, const char *ring_path, int64_t first, int64_t steps);
 

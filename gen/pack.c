@@ -2,6 +2,8 @@
 #include "gen/pack.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,7 +190,7 @@ static bool store_evaluation(const Packing *p, RingWriter *ring, const Batch *al
     Region      *region = region_new();
     Batch        batch  = *all;
     batch.step          = number;
-    Text         stored = text_new(region);
+    Text stored         = text_new(region);
     batch.sequences += first;
     batch.nsequences = past - first;
     batch.tokens = 0, batch.weight = 0;
@@ -264,18 +266,27 @@ static bool hash_files(const Packing *p, const char *inner, json_t *files)
     return names != NULL;
 }
 
-/* The first line that a program prints, for the manifest: "gcc (Debian ...) 12.2.0". */
-static const char *first_line(Region *region, const char *command)
+static const char *ask_build(const Packing *p, const char *question, Text *answer)
 {
-    char  line[256] = "";
-    FILE *pipe      = popen(command, "r");
-    if (pipe) {
-        if (!fgets(line, sizeof line, pipe))
-            line[0] = 0;
-        pclose(pipe);
-    }
-    line[strcspn(line, "\n")] = 0;
-    return region_copy(region, line);
+    const char *argv[] = {path_join(p->region, p->folder, "build"), question, NULL};
+    Error       ignored;
+    return process_read(argv, answer, &ignored) == 0 ? answer->at : "";
+}
+
+/* What the artifact's build script says of its compiler: the first line of --compiler, --flags. */
+static const char *compiler_line(const Packing *p, const char *question)
+{
+    Text        text   = text_new(p->region);
+    const char *answer = ask_build(p, question, &text);
+    return region_format(p->region, "%.*s", (int)strcspn(answer, "\n"), answer);
+}
+
+/* Of all that the compiler defines by itself: its version, and what -march=native is here. */
+static const char *target_hash(const Packing *p)
+{
+    Text        text   = text_new(p->region);
+    const char *answer = ask_build(p, "--target", &text);
+    return hash_bytes(p->region, answer, strlen(answer));
 }
 
 static bool write_manifest(const Packing *p, PackOptions options)
@@ -287,13 +298,17 @@ static bool write_manifest(const Packing *p, PackOptions options)
     json_t *sets = json_array();
     for (int i = 0; job->job->sets && job->job->sets[i]; i++)
         json_array_append_new(sets, json_string(job->job->sets[i]));
-    json_t *manifest = json_pack(
-        "{s:s, s:s, s:s, s:{s:s, s:o, s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:I, s:o}", "format",
-        "pipewright-artifact-1", "job", path_name(job->job->path), "job_hash",
-        job_hash(job, p->region), "inputs", "job", job->job->source_hash, "set", sets, "policy",
-        job->job->policy, "data", job->data_hash, "cost", job->cost->name, "tools", "pipewright",
-        PIPEWRIGHT_VERSION, "compiler", first_line(p->region, "cc --version"), "matrix_kernels",
-        "own, chosen by the compiler's target", "steps", (json_int_t)options.steps, "files", files);
+    json_t *inputs =
+        json_pack("{s:s, s:o, s:s, s:s, s:s}", "job", job->job->source_hash, "set", sets, "policy",
+                  job->job->policy, "data", job->data_hash, "cost", job->cost->name);
+    json_t *tools =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "pipewright", PIPEWRIGHT_VERSION, "compiler",
+                  compiler_line(p, "--compiler"), "flags", compiler_line(p, "--flags"), "target",
+                  target_hash(p), "matrix_kernels", "own, chosen by the target");
+    json_t *manifest =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:o}", "format", "pipewright-artifact-1", "job",
+                  path_name(job->job->path), "job_hash", job_hash(job, p->region), "inputs", inputs,
+                  "tools", tools, "steps", (json_int_t)options.steps, "files", files);
     char *text = json_dumps(manifest, JSON_INDENT(2) | JSON_SORT_KEYS);
     bool  good = write_text(p, "manifest.json", text, strlen(text));
     free(text);
@@ -301,10 +316,10 @@ static bool write_manifest(const Packing *p, PackOptions options)
     return good;
 }
 
-static bool compile_trainer(const Packing *p, bool quiet)
+static bool compile_trainer(const Packing *p)
 {
     const char *build  = path_join(p->region, p->folder, "build");
-    const char *argv[] = {build, quiet ? "--quiet" : NULL, NULL};
+    const char *argv[] = {build, "--quiet", NULL};
     int         status = process_run(argv, p->error);
     return status == 0 || (status > 0 && error_fail(p->error,
                                                     "%s: ended with status %d; what the "
@@ -318,22 +333,68 @@ static bool pack_into(const Packing *p, PackOptions options)
            file_make_folders(path_join(p->region, p->folder, "inputs"), p->error) &&
            write_inputs(p) &&
            (options.code_only || (write_programs(p, options) && write_evaluation(p))) &&
-           write_manifest(p, options) && (!options.compile || compile_trainer(p, options.quiet));
+           write_manifest(p, options);
 }
 
-/* Renames the finished folder to its name; an older artifact there goes away after that. */
+/* "trainer.tmp.4711" and "trainer.old.4711", of a process that was killed while it packed. */
+static bool remove_leftovers(Region *region, const char *folder, Error *error)
+{
+    const char *parent = path_folder(region, folder), *name = path_name(folder);
+    size_t      length = strlen(name);
+    int         count;
+    if (!file_is_folder(parent))
+        return true;
+    char **names = file_names(region, parent, &count, error);
+    for (int i = 0; names && i < count; i++) {
+        const char *end = names[i] + length;
+        if (strncmp(names[i], name, length) ||
+            (strncmp(end, ".tmp.", 5) && strncmp(end, ".old.", 5)))
+            continue;
+        long owner = strtol(end + 5, NULL, 10);
+        bool gone  = owner > 0 && kill((pid_t)owner, 0) && errno == ESRCH;
+        if (gone && !file_remove_tree(path_join(region, parent, names[i]), error))
+            return false;
+    }
+    return names != NULL;
+}
+
+/* The artifact at `folder` was made from the same inputs by the same tools, is as it was made, and
+ * is compiled. */
+static bool is_same(Region *region, const char *folder, const char *beside)
+{
+    Error       ignored;
+    const char *old = path_join(region, folder, "manifest.json");
+    if (!file_exists(old) || !file_exists(path_join(region, folder, "train")))
+        return false;
+    char *hash_old = hash_file(region, old, &ignored);
+    char *hash_new = hash_file(region, path_join(region, beside, "manifest.json"), &ignored);
+    return hash_old && hash_new && !strcmp(hash_old, hash_new) &&
+           pack_verify(region, folder, &ignored);
+}
+
+/* Renames the finished folder to its name. An older artifact there changes places with it, in one
+ * step where the file system can, and goes away after that. */
 static bool put_in_place(Region *region, const char *beside, const char *folder, Error *error)
 {
-    const char *old    = region_format(region, "%s.old.%d", folder, (int)getpid());
-    bool        exists = file_exists(folder);
-    if (exists && !file_exists(path_join(region, folder, "manifest.json")))
+    const char *old = region_format(region, "%s.old.%d", folder, (int)getpid());
+    if (!file_exists(folder))
+        return !rename(beside, folder) ||
+               error_fail(error, "%s: cannot be put in its place: %s", folder, strerror(errno));
+    if (!file_exists(path_join(region, folder, "manifest.json")))
         return error_input(
             error, "%s: exists and is no artifact; name another folder, or remove it", folder);
-    if (exists && rename(folder, old))
+    if (!renameat2(AT_FDCWD, beside, AT_FDCWD, folder, RENAME_EXCHANGE))
+        return file_remove_tree(beside, error);
+    if (rename(folder, old))
         return error_fail(error, "%s: cannot be moved aside: %s", folder, strerror(errno));
     if (rename(beside, folder))
         return error_fail(error, "%s: cannot be put in its place: %s", folder, strerror(errno));
-    return !exists || file_remove_tree(old, error);
+    return file_remove_tree(old, error);
+}
+
+static bool accept(const PackOptions *options, const char *folder, Error *error)
+{
+    return !options->accept || options->accept(options->context, folder, error);
 }
 
 bool pack(Compilation *job, const char *folder, PackOptions options, Error *error)
@@ -342,8 +403,14 @@ bool pack(Compilation *job, const char *folder, PackOptions options, Error *erro
     const char *beside = region_format(region, "%s.tmp.%d", folder, (int)getpid());
     Packing     p      = {job, region, beside, error};
     Error       ignored;
-    bool        good = pack_into(&p, options) && put_in_place(region, beside, folder, error);
-    if (!good)
+    bool        good  = remove_leftovers(region, folder, error) && pack_into(&p, options);
+    bool        stays = good && options.reuse && is_same(region, folder, beside);
+    if (stays)
+        good = accept(&options, folder, error);
+    else if (good)
+        good = (!options.compile || compile_trainer(&p)) && accept(&options, beside, error) &&
+               put_in_place(region, beside, folder, error);
+    if (!good || stays)
         file_remove_tree(beside, &ignored);
     region_free(region);
     return good;

@@ -26,6 +26,10 @@ typedef struct PackOptions {
     bool    quiet;     /* no progress                                                            */
     bool    compile;   /* run its build script                                                   */
     bool    code_only; /* neither programs nor evaluation: for tune                             */
+    bool    reuse;     /* an artifact there that is the same stays as it is                     */
+    /* Asked before the new artifact takes its place; false: the old one stays. May be NULL. */
+    bool (*accept)(void *context, const char *folder, Error *error);
+    void *context;
 } PackOptions;
 
 bool pack(Compilation *job, const char *folder, PackOptions options, Error *error);

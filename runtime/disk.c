@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -159,6 +160,29 @@ bool pw_disk_replace(const char *folder, const char *name, const char *text, PwE
     }
     return pw_disk_finish(&file, hash, error) && pw_disk_rename(beside, to, error) &&
            pw_disk_sync_folder(folder, error);
+}
+
+bool pw_disk_lock(const char *folder, int *descriptor, PwError *error)
+{
+    char path[PW_PATH_MAX], owner[24] = "";
+    if (!pw_disk_join(path, folder, "lock", error))
+        return false;
+    *descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*descriptor < 0)
+        return report("open", path, 0, error);
+    if (flock(*descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        ssize_t got = pread(*descriptor, owner, sizeof owner - 1, 0);
+        close(*descriptor);
+        *descriptor = -1;
+        return pw_input(error,
+                        "%s: another trainer is at work there (process %.*s); wait for it, "
+                        "or choose another --out",
+                        folder, got > 0 ? (int)strcspn(owner, "\n") : 1, got > 0 ? owner : "?");
+    }
+    /* Who holds it is only for the message. */
+    if (ftruncate(*descriptor, 0) != 0 || dprintf(*descriptor, "%ld\n", (long)getpid()) < 0)
+        return report("write", path, 0, error);
+    return true;
 }
 
 char *pw_disk_read(const char *path, int64_t limit, int64_t *bytes, PwError *error)

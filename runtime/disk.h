@@ -32,6 +32,10 @@ bool pw_disk_remove_folder(const char *path, PwError *error); /* of plain files;
 /* A small file: written beside, synced, renamed, its folder synced. */
 bool pw_disk_replace(const char *folder, const char *name, const char *text, PwError *error);
 
+/* One trainer at a time writes in a folder: FOLDER/lock is held until `*descriptor` is closed, or
+ * the process ends, however it ends. */
+bool pw_disk_lock(const char *folder, int *descriptor, PwError *error);
+
 /* A whole file of at most `limit` bytes, a 0 byte after the last; free() it. NULL on error. */
 char *pw_disk_read(const char *path, int64_t limit, int64_t *bytes, PwError *error);
 bool  pw_disk_hash(const char *path, char hash[65], int64_t *bytes, PwError *error);

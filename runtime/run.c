@@ -34,14 +34,14 @@ static bool check_data(const PwJob *job, const char *prefix, PwError *error)
 
 /* Another toolchain computes other bits; other code is a changed policy or cadence, and only noted.
  */
-static bool check_state(const PwRun *run, PwError *error)
+static bool check_state(const PwSavedState *state, const PwOptions *options, PwError *error)
 {
-    if (strcmp(run->state.toolchain, pw_toolchain()) == 0 || run->options->accept_toolchain)
+    if (strcmp(state->toolchain, pw_toolchain()) == 0 || options->accept_toolchain)
         return true;
     return pw_input(error,
                     "%s was written by a trainer of \"%s\"; this one is \"%s\" and would give "
                     "other bits; --accept-toolchain goes on all the same",
-                    run->state.folder, run->state.toolchain, pw_toolchain());
+                    state->folder, state->toolchain, pw_toolchain());
 }
 
 static bool first_weights(PwRun *run, PwError *error)
@@ -63,7 +63,7 @@ static bool fill(PwRun *run, bool needs_state, PwError *error)
         return false;
     pw_tables_fill(&run->team);
     if (run->resumed)
-        return check_state(run, error) &&
+        return check_state(&run->state, run->options, error) &&
                pw_state_load(&run->team, &run->state, needs_state, error);
     if (needs_state)
         return pw_input(error, "%s: there is no saved state; train first", out);
@@ -124,14 +124,21 @@ void pw_run_close(PwRun *run)
     pw_tokens_close(&run->tokens);
 }
 
+/* Refuses where training would refuse: for whoever must know it before anything is changed. */
 bool pw_where(const PwJob *job, const PwOptions *options, PwError *error)
 {
     PwSavedState saved;
     bool         found;
-    if (!pw_state_find(job, options->out, &saved, &found, error))
+    int          lock = -1;
+    if (access(options->out, F_OK) == 0 && !pw_disk_lock(options->out, &lock, error))
         return false;
-    printf("%lld\n", found ? (long long)saved.step : 0);
-    return true;
+    bool good = pw_state_find(job, options->out, &saved, &found, error) &&
+                (!found || check_state(&saved, options, error));
+    if (lock >= 0)
+        close(lock);
+    if (good)
+        printf("%lld\n", found ? (long long)saved.step : 0);
+    return good;
 }
 
 bool pw_export(const PwJob *job, const PwOptions *options, PwError *error)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "runtime/disk.h"
 #include "runtime/learning_rate.h"
@@ -32,6 +33,7 @@ typedef struct Training {
     int64_t      step;  /* the next one                                                         */
     int64_t      position;
     int64_t      saved; /* step of the newest state                                             */
+    int          lock;  /* of RUN/                                                              */
 } Training;
 
 static volatile sig_atomic_t stop_signal;
@@ -139,6 +141,7 @@ static bool open_training(Training *training, const PwJob *job, const PwOptions 
 {
     char beside[PW_PATH_MAX];
     if (!pw_disk_make_folder(options->out, error) ||
+        !pw_disk_lock(options->out, &training->lock, error) ||
         !pw_disk_join(beside, options->home, "programs.pw", error) ||
         !pw_ring_open(&training->programs, options->programs ? options->programs : beside, error) ||
         !pw_run_open(&training->run, job, options, false, error))
@@ -167,6 +170,8 @@ static void close_training(Training *training)
     pw_ring_close(&training->programs);
     pw_run_close(&training->run);
     free(training->watermarks);
+    if (training->lock >= 0)
+        close(training->lock);
 }
 
 static bool save(Training *training, PwError *error)
@@ -343,6 +348,7 @@ bool pw_train(const PwJob *job, const PwOptions *options, PwError *error)
     Training *training = calloc(1, sizeof *training);
     if (!training)
         return pw_fail(error, "no memory to start");
+    training->lock = -1;
     listen_to_signals();
     bool good = open_training(training, job, options, error) && loop(training, error) &&
                 finish(training, error);

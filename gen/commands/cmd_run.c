@@ -1,11 +1,13 @@
 /* run: trains. Of a job it makes an artifact with a live ring of programs, and plans ahead beside
  * the trainer; of an artifact it starts the trainer. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,8 +16,6 @@
 #include "gen/base/process.h"
 #include "gen/commands/job_command.h"
 #include "gen/pack.h"
-
-extern char **environ;
 
 enum { RING_SLOTS = 16, RING_FACTOR = 4 };
 
@@ -29,16 +29,43 @@ static const Option options[] = {
     {0},
 };
 
-/* The step at which the trainer will go on in RUN: it says so, since only it checks states. */
-static bool first_step(Region *region, const char *artifact, const char *run, int64_t *step,
-                       Error *error)
+typedef struct Resume {
+    const Arguments *arguments;
+    const char      *run;
+    int64_t          step; /* with which the trainer goes on                                    */
+} Resume;
+
+/* The trainer says where it will go on in RUN, or that it cannot, since only it checks states. It
+ * is asked before it takes the place of the one that wrote them. */
+static bool ask_where(void *context, const char *artifact, Error *error)
 {
-    const char *argv[] = {path_join(region, artifact, "train"), "--where", "--out", run, NULL};
-    Text        answer = text_new(region);
-    int         status = process_read(argv, &answer, error);
-    *step              = strtoll(answer.at, NULL, 10);
+    Resume     *resume  = context;
+    Region     *region  = resume->arguments->region;
+    Text        answer  = text_new(region);
+    const char *argv[6] = {path_join(region, artifact, "train"), "--where", "--out", resume->run};
+    if (argument(resume->arguments, "accept-toolchain"))
+        argv[4] = "--accept-toolchain";
+    int status   = process_read(argv, &answer, error);
+    resume->step = strtoll(answer.at, NULL, 10);
+    if (status == EXIT_INPUT)
+        return error_input(error, "%s: nothing was changed there", resume->run);
     return status == 0 ||
-           (status > 0 && error_fail(error, "%s: the trainer cannot say where it stopped", run));
+           (status > 0 &&
+            error_fail(error, "%s: the trainer cannot say where it stopped", resume->run));
+}
+
+/* One `run` at a time plans for a folder. Held by this process until it ends, however it ends. */
+static bool lock_run(Region *region, const char *run, Error *error)
+{
+    const char *path = path_join(region, run, "planner.lock");
+    int         file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    if (file < 0)
+        return error_fail(error, "%s: %s", path, strerror(errno));
+    return !flock(file, LOCK_EX | LOCK_NB) ||
+           error_input(error,
+                       "%s: another `pipewright run` is at work there; wait for it, or "
+                       "choose another --out",
+                       run);
 }
 
 static volatile pid_t trainer;
@@ -50,14 +77,26 @@ static void pass_on(int signal_number)
         kill(trainer, signal_number);
 }
 
+/* What the trainer's process does first. A group of its own: Ctrl-C reaches it once, through us. It
+ * saves and stops when we are killed. */
+static void become_trainer(const char *const *argv, pid_t parent)
+{
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() == parent)
+        execv(argv[0], (char *const *)argv);
+    fprintf(stderr, "%s: cannot be started: %s\n", argv[0], strerror(errno));
+    _exit(EXIT_FAILED);
+}
+
 /* Starts the trainer; its process, or -1. */
 static pid_t start_trainer(const Arguments *arguments, const char *artifact, const char *data,
                            const char *run, int64_t steps, Error *error)
 {
     const char *argv[16];
-    int         n = 0;
-    pid_t       child;
-    argv[n++] = path_join(arguments->region, artifact, "train");
+    int         n      = 0;
+    pid_t       parent = getpid();
+    argv[n++]          = path_join(arguments->region, artifact, "train");
     argv[n++] = "--out", argv[n++] = run;
     if (data)
         argv[n++] = "--data", argv[n++] = data;
@@ -66,14 +105,22 @@ static pid_t start_trainer(const Arguments *arguments, const char *artifact, con
         argv[n++] = region_format(arguments->region, "%lld", (long long)steps);
     if (argument(arguments, "accept-toolchain"))
         argv[n++] = "--accept-toolchain";
-    argv[n]    = NULL;
-    int failed = posix_spawn(&child, argv[0], NULL, NULL, (char *const *)argv, environ);
-    if (failed)
-        return error_fail(error, "%s: cannot be started: %s", argv[0], strerror(failed)), -1;
+    argv[n] = NULL;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        become_trainer(argv, parent);
+    if (child < 0)
+        return error_fail(error, "%s: cannot be started: %s", argv[0], strerror(errno)), -1;
     trainer = child;
     signal(SIGINT, pass_on);
     signal(SIGTERM, pass_on);
     return child;
+}
+
+static int status_of(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static int wait_for(pid_t child)
@@ -81,7 +128,26 @@ static int wait_for(pid_t child)
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return status_of(status);
+}
+
+/* Waits for the trainer. A planner that is killed before it is done can no longer say so: the ring
+ * says it for it, and the trainer saves and stops. */
+static int wait_for_both(pid_t child, pid_t planner, const char *ring)
+{
+    for (;;) {
+        int   status;
+        pid_t ended = waitpid(-1, &status, 0);
+        if (ended == child) {
+            kill(planner, SIGTERM);
+            wait_for(planner);
+            return status_of(status);
+        }
+        if (ended == planner && WIFSIGNALED(status))
+            ring_abandon(ring, WTERMSIG(status));
+        if (ended < 0 && errno != EINTR)
+            return EXIT_FAILED;
+    }
 }
 
 static bool end_with(int status)
@@ -147,27 +213,24 @@ static bool run_job(const Arguments *arguments, Error *error)
                            arguments->words[0]);
     job.plan_path        = argument(arguments, "from");
     const char *artifact = path_join(region, run, "trainer");
-    int64_t     first;
-    if (!file_make_folders(run, error) ||
-        !pack(&job, artifact, (PackOptions){.compile = true, .quiet = true}, error) ||
-        !first_step(region, artifact, run, &first, error))
+    const char *ring     = path_join(region, artifact, "programs.pw");
+    Resume      resume   = {arguments, run, 0};
+    PackOptions packing  = {
+         .compile = true, .quiet = true, .reuse = true, .accept = ask_where, .context = &resume};
+    if (!file_make_folders(run, error) || !lock_run(region, run, error) ||
+        !pack(&job, artifact, packing, error))
         return false;
-    const char *ring = path_join(region, artifact, "programs.pw");
-    if (first >= steps)
+    if (resume.step >= steps)
         return printf("%s: step %lld of %lld is reached; raise --steps to go on\n", run,
-                      (long long)first, (long long)steps) > 0;
-    if (!make_ring(&job, ring, first, error))
+                      (long long)resume.step, (long long)steps) > 0;
+    if (!make_ring(&job, ring, resume.step, error))
         return false;
+    fflush(NULL);
     pid_t planner = fork();
     if (planner == 0)
-        _exit(ahead_run(&job, ring, first, steps));
+        _exit(ahead_run(&job, ring, resume.step, steps));
     pid_t child = planner < 0 ? -1 : start_trainer(arguments, artifact, data, run, steps, error);
-    if (child < 0)
-        return false;
-    int status = wait_for(child);
-    kill(planner, SIGTERM);
-    wait_for(planner);
-    return end_with(status);
+    return child > 0 && end_with(wait_for_both(child, planner, ring));
 }
 
 static bool run(const Arguments *arguments, Error *error)
