@@ -112,12 +112,27 @@ static char *job_hash(const Compilation *job, Region *region)
     return hash_bytes(region, text.at, text.length);
 }
 
+/* Of the policy's file and its options; of plans that stand in a file, of that. */
+static const char *policy_hash(const Packing *p)
+{
+    const Compilation *job  = p->job;
+    Text               text = text_new(p->region);
+    const char *file = job->plan_path ? job->plan_path : policy_file(p->region, job->job, p->error);
+    const char *hash = file ? hash_file(p->region, file, p->error) : NULL;
+    if (!hash)
+        return NULL;
+    const char *options = job->job->policy_options;
+    text_add(&text, "%s %s", hash, options && !job->plan_path ? options : "{}");
+    return hash_bytes(p->region, text.at, text.length);
+}
+
 static bool write_code(const Packing *p)
 {
     Emitted      emitted = {0};
     Compilation *job     = p->job;
-    if (!emit(p->region, job->job, job->model, job->codelets, job->layout, job_hash(job, p->region),
-              job->data_hash, &emitted, p->error))
+    JobHashes    hashes  = {job_hash(job, p->region), job->data_hash, policy_hash(p)};
+    if (!hashes.policy || !emit(p->region, job->job, job->model, job->codelets, job->layout, hashes,
+                                &emitted, p->error))
         return false;
     for (int i = 0; i < emitted.nfiles; i++)
         if (!write_text(p, path_join(p->region, "code", emitted.files[i].name),
@@ -127,6 +142,17 @@ static bool write_code(const Packing *p)
            copy_sources(p, "templates/cpu", true) && copy_trainer_file(p, "build", true) &&
            copy_trainer_file(p, "README", false) && copy_trainer_file(p, "main.c", false) &&
            copy_first_weights(p);
+}
+
+/* The policy's file, or the plans that stand in for it. */
+static bool copy_policy(const Packing *p)
+{
+    const Compilation *job  = p->job;
+    const char        *file = job->plan_path ? NULL : policy_file(p->region, job->job, p->error);
+    if (job->plan_path)
+        return file_copy(job->plan_path, path_join(p->region, p->folder, "inputs/plan.json"),
+                         p->error);
+    return file && file_copy(file, path_join(p->region, p->folder, "inputs/policy.lua"), p->error);
 }
 
 /* The forms that the artifact was made from, as text. */
@@ -147,7 +173,8 @@ static bool write_inputs(const Packing *p)
     FORM("cost.json", cost_print(job->cost, &text));
     FORM("lengths.json", lengths_print(job->lengths, &text));
 #undef FORM
-    return file_copy(job->job->path, path_join(p->region, p->folder, "inputs/job.lua"), p->error);
+    return file_copy(job->job->path, path_join(p->region, p->folder, "inputs/job.lua"), p->error) &&
+           copy_policy(p);
 }
 
 static bool store_step(const Packing *p, RingWriter *ring, int64_t number)
@@ -299,8 +326,8 @@ static bool write_manifest(const Packing *p, PackOptions options)
     for (int i = 0; job->job->sets && job->job->sets[i]; i++)
         json_array_append_new(sets, json_string(job->job->sets[i]));
     json_t *inputs =
-        json_pack("{s:s, s:o, s:s, s:s, s:s}", "job", job->job->source_hash, "set", sets, "policy",
-                  job->job->policy, "data", job->data_hash, "cost", job->cost->name);
+        json_pack("{s:s, s:o, s:s, s:s, s:s, s:s}", "job", job->job->source_hash, "set", sets,
+                  "policy", job->job->policy, "data", job->data_hash, "cost", job->cost->name);
     json_t *tools =
         json_pack("{s:s, s:s, s:s, s:s, s:s}", "pipewright", PIPEWRIGHT_VERSION, "compiler",
                   compiler_line(p, "--compiler"), "flags", compiler_line(p, "--flags"), "target",

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,12 +55,14 @@ static bool cut(const char *path, int64_t first, PwError *error)
            pw_fail(error, "%s: cannot be cut: %s", path, strerror(errno));
 }
 
-static bool put(PwMetrics *metrics, PwJsonText *line, PwError *error)
+/* Its memory serves the next line again: from the second step on nothing is allocated. */
+static bool put(PwMetrics *metrics, PwError *error)
 {
+    PwJsonText *line = &metrics->line;
     pw_json_add(line, "}\n");
     bool good = fwrite(line->at, 1, line->length, metrics->file) == line->length &&
                 fflush(metrics->file) == 0;
-    free(line->at);
+    line->length = 0;
     return good || pw_fail(error, "metrics.jsonl: cannot be written: %s", strerror(errno));
 }
 
@@ -79,20 +80,19 @@ static void add_number(PwJsonText *line, const char *key, double value)
 
 static bool put_header(PwMetrics *metrics, const PwJob *job, int64_t first_step, PwError *error)
 {
-    PwJsonText line      = {0};
-    char       host[256] = "unknown";
+    char host[256] = "unknown";
     gethostname(host, sizeof host - 1);
-    pw_json_add(&line, "{\"run\": ");
-    pw_json_add_string(&line, job->name);
-    add_text(&line, "job_hash", job->job_hash);
-    add_text(&line, "code_hash", job->code_hash);
-    add_text(&line, "toolchain", pw_toolchain());
-    add_text(&line, "host", host);
-    pw_json_add(&line, ", \"ranks\": %d, \"device\": \"cpu\", \"time\": %lld", job->nranks,
+    pw_json_add(&metrics->line, "{\"run\": ");
+    pw_json_add_string(&metrics->line, job->name);
+    add_text(&metrics->line, "job_hash", job->job_hash);
+    add_text(&metrics->line, "code_hash", job->code_hash);
+    add_text(&metrics->line, "toolchain", pw_toolchain());
+    add_text(&metrics->line, "host", host);
+    pw_json_add(&metrics->line, ", \"ranks\": %d, \"device\": \"cpu\", \"time\": %lld", job->nranks,
                 (long long)unix_time());
     if (first_step > 0)
-        pw_json_add(&line, ", \"resumed_from\": %lld", (long long)first_step);
-    return put(metrics, &line, error);
+        pw_json_add(&metrics->line, ", \"resumed_from\": %lld", (long long)first_step);
+    return put(metrics, error);
 }
 
 bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int64_t first_step,
@@ -106,8 +106,6 @@ bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int6
     metrics->log = fopen(log, "ae");
     if (!metrics->log)
         return pw_fail(error, "%s: %s", log, strerror(errno));
-    if (flock(fileno(metrics->log), LOCK_EX | LOCK_NB) != 0)
-        return pw_input(error, "%s: another trainer is at work there", run);
     if (!cut(path, first_step, error))
         return false;
     metrics->file = fopen(path, "ae");
@@ -118,41 +116,39 @@ bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int6
 
 bool pw_metrics_step(PwMetrics *metrics, const PwStepMetrics *step, PwError *error)
 {
-    PwJsonText line = {0};
-    pw_json_add(&line, "{\"step\": %lld, \"time\": %lld, \"tokens\": %lld, \"seqs\": %lld",
+    pw_json_add(&metrics->line, "{\"step\": %lld, \"time\": %lld, \"tokens\": %lld, \"seqs\": %lld",
                 (long long)step->step, (long long)unix_time(), (long long)step->tokens,
                 (long long)step->sequences);
-    add_number(&line, "loss", step->loss);
-    add_number(&line, "grad_norm", step->norm);
-    add_number(&line, "lr", step->learning_rate);
-    add_number(&line, "tokens_per_s", (double)step->tokens / step->seconds);
-    add_number(&line, "step_s", step->seconds);
-    add_number(&line, "predicted_s", step->predicted);
-    add_number(&line, "wait_s", step->wait_program);
-    add_number(&line, "wait_messages_s", step->wait_messages);
-    pw_json_add(&line, ", \"peak_bytes\": %lld, \"plan_hash\": \"%.64s\"",
+    add_number(&metrics->line, "loss", step->loss);
+    add_number(&metrics->line, "grad_norm", step->norm);
+    add_number(&metrics->line, "lr", step->learning_rate);
+    add_number(&metrics->line, "tokens_per_s", (double)step->tokens / step->seconds);
+    add_number(&metrics->line, "step_s", step->seconds);
+    add_number(&metrics->line, "predicted_s", step->predicted);
+    add_number(&metrics->line, "wait_s", step->wait_program);
+    add_number(&metrics->line, "wait_messages_s", step->wait_messages);
+    pw_json_add(&metrics->line, ", \"peak_bytes\": %lld, \"plan_hash\": \"%.64s\"",
                 (long long)step->peak_bytes, step->plan_hash);
-    return put(metrics, &line, error);
+    return put(metrics, error);
 }
 
 bool pw_metrics_evaluation(PwMetrics *metrics, int64_t step, double loss, double bits_per_byte,
                            PwError *error)
 {
-    PwJsonText line = {0};
-    pw_json_add(&line, "{\"evaluated_after\": %lld", (long long)step);
-    add_number(&line, "held_out_loss", loss);
+    pw_json_add(&metrics->line, "{\"evaluated_after\": %lld", (long long)step);
+    add_number(&metrics->line, "held_out_loss", loss);
     if (bits_per_byte > 0)
-        add_number(&line, "bits_per_byte", bits_per_byte);
-    return put(metrics, &line, error);
+        add_number(&metrics->line, "bits_per_byte", bits_per_byte);
+    return put(metrics, error);
 }
 
 bool pw_metrics_saved(PwMetrics *metrics, int64_t step, const char *hash, double seconds,
                       PwError *error)
 {
-    PwJsonText line = {0};
-    pw_json_add(&line, "{\"saved_before\": %lld, \"state_hash\": \"%s\"", (long long)step, hash);
-    add_number(&line, "save_s", seconds);
-    return put(metrics, &line, error);
+    pw_json_add(&metrics->line, "{\"saved_before\": %lld, \"state_hash\": \"%s\"", (long long)step,
+                hash);
+    add_number(&metrics->line, "save_s", seconds);
+    return put(metrics, error);
 }
 
 static void print_time_left(double seconds)
@@ -229,5 +225,6 @@ void pw_metrics_close(PwMetrics *metrics)
         fclose(metrics->file);
     if (metrics->log)
         fclose(metrics->log);
+    free(metrics->line.at);
     *metrics = (PwMetrics){0};
 }

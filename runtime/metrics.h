@@ -7,6 +7,7 @@
 
 #include "runtime/trainer.h"
 #include "runtime/failure.h"
+#include "runtime/json.h"
 
 typedef struct PwStepMetrics {
     int64_t     step, tokens, sequences, peak_bytes; /* peak: of the fullest rank              */
@@ -16,15 +17,15 @@ typedef struct PwStepMetrics {
 } PwStepMetrics;
 
 typedef struct PwMetrics {
-    FILE   *file, *log;
-    bool    terminal, line_open; /* a progress line stands on the terminal                     */
-    int64_t printed;             /* when the last progress line was, nanoseconds               */
-    double  average_seconds;     /* of the last steps, for the time left                       */
-    double  peak_flops;          /* of all ranks together; 0: not known                        */
+    FILE      *file, *log;
+    PwJsonText line; /* the one that is being made                                             */
+    bool       terminal, line_open; /* a progress line stands on the terminal                     */
+    int64_t    printed;             /* when the last progress line was, nanoseconds               */
+    double     average_seconds;     /* of the last steps, for the time left                       */
+    double     peak_flops;          /* of all ranks together; 0: not known                        */
 } PwMetrics;
 
-/* Lines of steps that will be run again are cut. The log is locked: one trainer at a time, and none
- * after a kill. */
+/* Lines of steps that will be run again are cut. */
 bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int64_t first_step,
                      PwError *error);
 bool pw_metrics_step(PwMetrics *metrics, const PwStepMetrics *step, PwError *error);

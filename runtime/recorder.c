@@ -48,20 +48,28 @@ static bool make_room(PwRecord *record, int64_t needed)
     return record->events != NULL;
 }
 
+static bool make_all_room(const PwRecorder *recorder, int place, const PwProgram *program)
+{
+    PwRecord *records = recorder->records + (size_t)place * (size_t)recorder->nranks;
+    for (int rank = 0; rank < recorder->nranks; rank++)
+        if (!make_room(&records[rank], (int64_t)pw_program_rank(program, rank)->ninstructions))
+            return false;
+    return true;
+}
+
 PwRecord *pw_recorder_begin(PwRecorder *recorder, const PwProgram *program)
 {
     int64_t step = program->step;
     if (recorder->keep == 0 || step < recorder->first || step > recorder->last)
         return NULL;
-    int       place   = (int)(step % recorder->keep);
-    PwRecord *records = recorder->records + (size_t)place * (size_t)recorder->nranks;
-    for (int rank = 0; rank < recorder->nranks; rank++)
-        if (!make_room(&records[rank], (int64_t)pw_program_rank(program, rank)->ninstructions)) {
-            recorder->steps[place] = -1;
+    int place              = (int)(step % recorder->keep);
+    recorder->steps[place] = -1;
+    /* The places that are still empty as well: later steps find them ready. */
+    for (int i = 0; i < recorder->keep; i++)
+        if (recorder->steps[i] < 0 && !make_all_room(recorder, i, program))
             return NULL; /* no memory: the step is not recorded, and runs all the same */
-        }
     recorder->steps[place] = step;
-    return records;
+    return recorder->records + (size_t)place * (size_t)recorder->nranks;
 }
 
 double pw_recorder_waited(const PwRecord *records, int nranks)

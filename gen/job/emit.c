@@ -197,11 +197,7 @@ static void add_train(const JobTrain *train, Text *out)
     add_double(out, "final_rate", train->final_rate);
 }
 
-typedef struct Hashes {
-    const char *job, *code, *data;
-} Hashes;
-
-static bool add_job(Emitter *emitter, Hashes hashes)
+static bool add_job(Emitter *emitter, JobHashes hashes, const char *code_hash)
 {
     Text *out    = emitter->out;
     Text  config = text_new(out->region);
@@ -216,7 +212,7 @@ static bool add_job(Emitter *emitter, Hashes hashes)
     text_add(out, "const PwJob pw_job = {\n");
     add_text(out, "name", path_name(emitter->job->path));
     add_text(out, "job_hash", hashes.job);
-    add_text(out, "code_hash", hashes.code);
+    add_text(out, "code_hash", code_hash);
     add_text(out, "data_hash", hashes.data);
     add_integer(out, "nranks", emitter->layout->nranks);
     add_model(emitter->model, out);
@@ -234,18 +230,20 @@ static bool add_job(Emitter *emitter, Hashes hashes)
 }
 
 bool emit(Region *region, const Job *job, const Model *model, const Codelets *codelets,
-          const Layout *layout, const char *job_hash, const char *data_hash, Emitted *out,
-          Error *error)
+          const Layout *layout, JobHashes hashes, Emitted *out, Error *error)
 {
     Text shapes = text_new(region), header = text_new(region), code = text_new(region);
-    Text all = text_new(region), about = text_new(region);
+    Text all = text_new(region), draft = text_new(region), about = text_new(region);
     emit_c_shapes(model, layout->real_bytes, &shapes);
     emit_c_header(codelets, &header);
     emit_c_codelets(codelets, model, &code);
-    text_add(&all, "%s%s%s", shapes.at, header.at, code.at);
-    Emitter emitter = {job, model, codelets, layout, &about, error, 0, 0};
-    Hashes  hashes  = {job_hash, hash_bytes(region, all.at, all.length), data_hash};
-    if (!add_job(&emitter, hashes))
+    /* job.c carries the hash of all files, itself as it is without the hash included. */
+    Emitter first = {job, model, codelets, layout, &draft, error, 0, 0};
+    Emitter last  = {job, model, codelets, layout, &about, error, 0, 0};
+    if (!add_job(&first, hashes, ""))
+        return false;
+    text_add(&all, "%s%s%s%s%s", shapes.at, header.at, code.at, draft.at, hashes.policy);
+    if (!add_job(&last, hashes, hash_bytes(region, all.at, all.length)))
         return false;
     *out = (Emitted){.files  = {{"shapes.h", shapes.at},
                                 {"codelets.h", header.at},

@@ -29,9 +29,13 @@ typedef struct Emitted {
     EmittedFile files[8];
     int         nfiles;
 } Emitted;
-/* `job_hash`, `data_hash`: 64 hexadecimal digits, or "". code_hash is of the files themselves. */
+/* What job.c says of its origin; 64 hexadecimal digits, or "". `policy`: of the policy's file and
+ * its options. */
+typedef struct JobHashes {
+    const char *job, *data, *policy;
+} JobHashes;
+/* The code_hash that it prints is of the files themselves and of the policy. */
 bool emit(Region *region, const Job *job, const Model *model, const Codelets *codelets,
-          const Layout *layout, const char *job_hash, const char *data_hash, Emitted *out,
-          Error *error);
+          const Layout *layout, JobHashes hashes, Emitted *out, Error *error);
 
 #endif

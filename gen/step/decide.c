@@ -80,8 +80,7 @@ static int run_policy(lua_State *lua)
     return 1;
 }
 
-/* A name is a shipped policy's; what ends in .lua is a file, seen from the job's folder. */
-static const char *policy_file(Region *region, const Job *job, Error *error)
+const char *policy_file(Region *region, const Job *job, Error *error)
 {
     size_t length  = strlen(job->policy);
     bool   is_file = length > 4 && strcmp(job->policy + length - 4, ".lua") == 0;

@@ -112,8 +112,8 @@ static bool build_library(JobRun *run, const Emitted *emitted)
 static bool open_emitted(JobRun *run)
 {
     Emitted emitted = {0};
-    if (!emit(run->region, run->job.job, run->job.model, run->job.codelets, run->job.layout, "",
-              run->job.data_hash, &emitted, &run->error) ||
+    if (!emit(run->region, run->job.job, run->job.model, run->job.codelets, run->job.layout,
+              (JobHashes){"", run->job.data_hash, ""}, &emitted, &run->error) ||
         !build_library(run, &emitted))
         return false;
     run->library = dlopen(path_join(run->region, run->folder, "code.so"), RTLD_NOW | RTLD_LOCAL);

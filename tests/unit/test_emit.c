@@ -45,8 +45,8 @@ static Emitted emit_all(Setup *setup)
 {
     Emitted files;
     Error   error = {0};
-    cr_assert(emit(setup->region, &setup->job, setup->model, setup->codelets, &setup->layout, "abc",
-                   "", &files, &error),
+    cr_assert(emit(setup->region, &setup->job, setup->model, setup->codelets, &setup->layout,
+                   (JobHashes){"abc", "", ""}, &files, &error),
               "%s", error.text);
     return files;
 }
