@@ -11,13 +11,15 @@ static const Option options[] = {
     {"steps", "N", "programs to store; default: the job's steps"},
     {"from", "plan.json", "plans in place of the policy, one a line, one a step"},
     {"as-code", NULL, "also prints every program as straight-line C and runs that"},
+    {"no-compile", NULL, "leaves compiling to the artifact's own build script, here or elsewhere"},
     {0},
 };
 
 static bool run(const Arguments *arguments, Error *error)
 {
     Compilation job;
-    PackOptions pack_options = {.compile = true, .as_code = argument(arguments, "as-code") != NULL};
+    PackOptions pack_options = {.compile = !argument(arguments, "no-compile"),
+                                .as_code = argument(arguments, "as-code") != NULL};
     if (!open_job(arguments, true, &job, error))
         return false;
     if (!argument_number(arguments, "steps", 1, job.job->train.steps, &pack_options.steps, error))
