@@ -325,9 +325,9 @@ static bool write_manifest(const Packing *p, PackOptions options)
     json_t *sets = json_array();
     for (int i = 0; job->job->sets && job->job->sets[i]; i++)
         json_array_append_new(sets, json_string(job->job->sets[i]));
-    json_t *inputs =
-        json_pack("{s:s, s:o, s:s, s:s, s:s, s:s}", "job", job->job->source_hash, "set", sets,
-                  "policy", job->job->policy, "data", job->data_hash, "cost", job->cost->name);
+    json_t *inputs = json_pack("{s:s, s:o, s:s, s:s, s:s, s:s}", "job", job->job->source_hash,
+                               "set", sets, "policy", job->job->policy, "policy_hash",
+                               policy_hash(p), "data", job->data_hash, "cost", job->cost->name);
     json_t *tools =
         json_pack("{s:s, s:s, s:s, s:s, s:s}", "pipewright", PIPEWRIGHT_VERSION, "compiler",
                   compiler_line(p, "--compiler"), "flags", compiler_line(p, "--flags"), "target",
@@ -336,6 +336,8 @@ static bool write_manifest(const Packing *p, PackOptions options)
         json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:o}", "format", "pipewright-artifact-1", "job",
                   path_name(job->job->path), "job_hash", job_hash(job, p->region), "inputs", inputs,
                   "tools", tools, "steps", (json_int_t)options.steps, "files", files);
+    if (!manifest)
+        bug("the manifest cannot be made");
     char *text = json_dumps(manifest, JSON_INDENT(2) | JSON_SORT_KEYS);
     bool  good = write_text(p, "manifest.json", text, strlen(text));
     free(text);
