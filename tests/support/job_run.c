@@ -145,7 +145,34 @@ bool job_run_open(JobRun *run, const char *corpus, const char *job, const char *
         return runtime_failed(run, &error);
     pw_tables_fill(&run->team);
     pw_weights_from_seed(&run->team);
+    run->marks  = REGION_ARRAY(run->region, PwWatermark, run->team.nranks);
+    run->peaks  = REGION_ARRAY(run->region, int64_t, run->team.nranks);
+    run->values = REGION_ARRAY(run->region, int64_t, run->team.nranks);
     return true;
+}
+
+void job_run_watch(JobRun *run)
+{
+    for (int rank = 0; rank < run->team.nranks; rank++)
+        run->team.workers[rank].watermark = &run->marks[rank];
+}
+
+static bool is_scratch(const Buffer *buffer)
+{
+    const char *dot = strrchr(buffer->name, '.');
+    return dot && !strncmp(dot, ".scratch", strlen(".scratch")); /* a second one has a prime */
+}
+
+static void note_peaks(JobRun *run, const Program *program)
+{
+    for (int number = 0; number < program->nranks; number++) {
+        const RankProgram *rank = &program->ranks[number];
+        int64_t            end  = rank->static_bytes;
+        for (const Buffer *b = rank->buffers; b < rank->buffers + rank->nbuffers; b++)
+            end = !is_scratch(b) && b->offset + b->bytes > end ? b->offset + b->bytes : end;
+        run->peaks[number]  = rank->peak;
+        run->values[number] = end;
+    }
 }
 
 bool job_run_step(JobRun *run, const char *plan)
@@ -169,6 +196,7 @@ bool job_run_step(JobRun *run, const char *plan)
     good = pw_program_check(stored.at, stored.length, run->emitted, "the step", &error) &&
            pw_team_step(&run->team, program, &numbers, NULL, &error);
     if (good) {
+        note_peaks(run, step.program);
         run->outcome = pw_team_outcome(&run->team, program);
         run->weight  = program->weight;
         run->step++;

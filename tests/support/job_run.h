@@ -19,6 +19,9 @@ typedef struct JobRun {
     PwOutcome    outcome; /* of the last step                                                  */
     double       weight;  /* of that step's batch                                               */
     int64_t      step;    /* the next                                                          */
+    PwWatermark *marks;   /* [nranks] how much of each arena the last step used                */
+    int64_t     *peaks;   /* [nranks] what its program promised                                */
+    int64_t     *values;  /* [nranks] the same without scratch, of which a call may take less  */
     Error        error;
 } JobRun;
 
@@ -32,6 +35,9 @@ bool job_run_open(JobRun *run, const char *corpus, const char *job, const char *
  */
 bool job_run_step(JobRun *run, const char *plan);
 void job_run_close(JobRun *run);
+/* From now on steps fill `marks`; arenas are painted before each, so that what nobody wrote is no
+ * number. Slow. */
+void job_run_watch(JobRun *run);
 
 /* A tensor's numbers on its home: of weight, gradient or a moment. */
 typedef enum JobRunKind { RUN_WEIGHT, RUN_GRADIENT, RUN_MOMENT1, RUN_MOMENT2 } JobRunKind;

@@ -11,7 +11,7 @@ const char *const plan_feature_names[PLAN_FEATURES] = {
     "two chains of three chunks", "hybrid chunks",    "mixed levels", "W and R apart",
     "several stages a rank",      "several pipelines"};
 
-enum { MOST_PIECES = 64, MOST_SEQUENCES = 8, LONGEST = 40 };
+enum { MOST_CUTS = 5, MOST_PIPELINES = 2, LONGEST = 40 };
 
 typedef struct Walk {
     Region      *region;
@@ -75,13 +75,15 @@ typedef struct Piece {
 /* Cuts every sequence, deals the pieces into one list; a sequence's stay in their order. */
 static int deal_pieces(Walk *walk, Piece *list)
 {
-    Plan   *plan                  = walk->plan;
-    bool    chains                = chance(walk, 55);
-    int     left[MOST_SEQUENCES]  = {0};
-    int64_t taken[MOST_SEQUENCES] = {0};
-    int     home[MOST_SEQUENCES], total = 0, count = 0;
+    Plan    *plan   = walk->plan;
+    bool     chains = chance(walk, 55);
+    int     *left   = REGION_ARRAY(walk->region, int, plan->nsequences);
+    int64_t *taken  = REGION_ARRAY(walk->region, int64_t, plan->nsequences);
+    int     *home   = REGION_ARRAY(walk->region, int, plan->nsequences);
+    int      total = 0, count = 0;
     for (int i = 0; i < plan->nsequences; i++) {
-        left[i] = chains && i < 2 ? 3 + below(walk, 3) : 1 + below(walk, chance(walk, 30) ? 4 : 1);
+        left[i] = chains && i < 2 ? 3 + below(walk, MOST_CUTS - 2)
+                                  : 1 + below(walk, chance(walk, 30) ? 4 : 1);
         if (left[i] > plan->sequences[i])
             left[i] = (int)plan->sequences[i];
         home[i] = below(walk, plan->npipelines);
@@ -111,18 +113,18 @@ static bool has_sequence(const Chunk *chunk, int sequence)
 /* Runs of the pieces of one pipeline become chunks; their numbers are shuffled now and then. */
 static void make_chunks(Walk *walk)
 {
-    Plan  *plan = walk->plan;
-    Piece  list[MOST_PIECES];
-    int    npieces = deal_pieces(walk, list);
-    Chunk *open[8] = {NULL};
-    int    joining = below(walk, 3) * 35;
-    plan->chunks   = REGION_ARRAY(walk->region, Chunk, npieces);
+    Plan  *plan                 = walk->plan;
+    Piece *list                 = REGION_ARRAY(walk->region, Piece, MOST_CUTS * plan->nsequences);
+    int    npieces              = deal_pieces(walk, list);
+    Chunk *open[MOST_PIPELINES] = {NULL};
+    int    joining              = below(walk, 3) * 35;
+    plan->chunks                = REGION_ARRAY(walk->region, Chunk, npieces);
     for (int i = 0; i < npieces; i++) {
         Chunk *chunk = open[list[i].pipeline];
         if (!chunk || has_sequence(chunk, list[i].sequence) || !chance(walk, joining)) {
             chunk                  = &plan->chunks[plan->nchunks++];
             chunk->pipeline        = list[i].pipeline;
-            chunk->segments        = REGION_ARRAY(walk->region, Segment, MOST_SEQUENCES);
+            chunk->segments        = REGION_ARRAY(walk->region, Segment, plan->nsequences);
             chunk->recompute       = REGION_ARRAY(walk->region, uint8_t, walk->model->layers);
             open[list[i].pipeline] = chunk;
         }
@@ -319,10 +321,10 @@ static Layout *make_layout(Walk *walk)
     return layout;
 }
 
-static unsigned chunk_features(const Plan *plan)
+static unsigned chunk_features(Region *region, const Plan *plan)
 {
-    unsigned features               = 0;
-    int      chunks[MOST_SEQUENCES] = {0}, chains = 0;
+    unsigned features = 0;
+    int     *chunks = REGION_ARRAY(region, int, plan->nsequences), chains = 0;
     for (int k = 0; k < plan->nchunks; k++)
         for (int i = 0; i < plan->chunks[k].nsegments; i++)
             chains += ++chunks[plan->chunks[k].segments[i].sequence] == 3;
@@ -340,9 +342,9 @@ static unsigned chunk_features(const Plan *plan)
     return features;
 }
 
-static unsigned plan_features(const Plan *plan)
+static unsigned plan_features(Region *region, const Plan *plan)
 {
-    unsigned features = chunk_features(plan) | (plan->npipelines > 1 ? PLAN_PIPELINES : 0);
+    unsigned features = chunk_features(region, plan) | (plan->npipelines > 1 ? PLAN_PIPELINES : 0);
     bool     seen[2]  = {false};
     for (int r = 0; r < plan->nranks; r++)
         for (int i = 0; i < plan->order[r].count; i++) {
@@ -359,23 +361,52 @@ static unsigned plan_features(const Plan *plan)
     return features;
 }
 
+/* Everything but sequences and ranks. */
+static void make_decisions(Walk *walk)
+{
+    Plan *plan       = walk->plan;
+    plan->npipelines = chance(walk, 30) ? MOST_PIPELINES : 1;
+    plan->pipelines  = REGION_ARRAY(walk->region, Pipeline, plan->npipelines);
+    for (int p = 0; p < plan->npipelines; p++)
+        make_stages(walk, &plan->pipelines[p], plan->nranks, chance(walk, 45) ? 3 : 1);
+    make_chunks(walk);
+    make_levels(walk);
+    make_order(walk);
+}
+
+static Walk begin_walk(Region *region, const Model *model, uint64_t seed)
+{
+    if (model->layers < 1 || model->layers > 64)
+        bug("random plans are for 1 to 64 layers");
+    Plan *plan              = REGION_NEW(region, Plan);
+    plan->layers            = model->layers;
+    plan->predicted.seconds = -1;
+    return (Walk){region, model, plan, random_at(seed, 0x706c616e)};
+}
+
 RandomPlan random_plan(Region *region, const Model *model, uint64_t seed)
 {
-    if (model->layers < 1 || model->layers > 64 || model->context < LONGEST)
-        bug("random plans are for 1 to 64 layers and a context of at least %d tokens", LONGEST);
-    Plan *plan              = REGION_NEW(region, Plan);
-    Walk  walk              = {region, model, plan, random_at(seed, 0x706c616e)};
-    plan->layers            = model->layers;
-    plan->step              = (int64_t)(seed & 0xffff);
-    plan->predicted.seconds = -1;
-    plan->nranks            = 1 + below(&walk, 4);
-    Batch *batch            = make_batch(&walk);
-    plan->npipelines        = chance(&walk, 30) ? 2 : 1;
-    plan->pipelines         = REGION_ARRAY(region, Pipeline, plan->npipelines);
-    for (int p = 0; p < plan->npipelines; p++)
-        make_stages(&walk, &plan->pipelines[p], plan->nranks, chance(&walk, 45) ? 3 : 1);
-    make_chunks(&walk);
-    make_levels(&walk);
-    make_order(&walk);
-    return (RandomPlan){plan, batch, make_layout(&walk), plan_features(plan)};
+    if (model->context < LONGEST)
+        bug("random plans are for a context of at least %d tokens", LONGEST);
+    Walk walk         = begin_walk(region, model, seed);
+    walk.plan->step   = (int64_t)(seed & 0xffff);
+    walk.plan->nranks = 1 + below(&walk, 4);
+    Batch *batch      = make_batch(&walk);
+    make_decisions(&walk);
+    return (RandomPlan){walk.plan, batch, make_layout(&walk), plan_features(region, walk.plan)};
+}
+
+RandomPlan random_plan_of(Region *region, const Model *model, Batch *batch, Layout *layout,
+                          uint64_t seed)
+{
+    Walk  walk       = begin_walk(region, model, seed);
+    Plan *plan       = walk.plan;
+    plan->step       = batch->step;
+    plan->nranks     = layout->nranks;
+    plan->nsequences = batch->nsequences;
+    plan->sequences  = REGION_ARRAY(region, int64_t, batch->nsequences);
+    for (int i = 0; i < batch->nsequences; i++)
+        plan->sequences[i] = batch->sequences[i].length;
+    make_decisions(&walk);
+    return (RandomPlan){plan, batch, layout, plan_features(region, plan)};
 }

@@ -22,10 +22,15 @@ extern const char *const plan_feature_names[PLAN_FEATURES];
 typedef struct RandomPlan {
     Plan    *plan;
     Batch   *batch;
-    Layout  *layout; /* statics placed, capacity 1 TiB a rank */
+    Layout  *layout; /* statics placed */
     unsigned features;
 } RandomPlan;
 
+/* For a batch of up to five short sequences and a layout of up to four ranks, both random too; the
+ * capacity is 1 TiB a rank. */
 RandomPlan random_plan(Region *region, const Model *model, uint64_t seed);
+/* For a given batch and layout. */
+RandomPlan random_plan_of(Region *region, const Model *model, Batch *batch, Layout *layout,
+                          uint64_t seed);
 
 #endif
