@@ -111,15 +111,74 @@ Test(plan, wrong_form_is_named)
     expect("{\"format\"", "[{\"format\"", "mine.json:1");
 }
 
+/* In every object of the form. */
+Test(plan, unknown_fields_are_named)
+{
+    expect("\"ranks\": 2,", "\"ranks\": 2, \"chunk\": [],",
+           "chunk: found \"a field that this form");
+    expect("\"ranks\": 2,", "\"ranks\": 2, \"colour\": 1,", "colour");
+    expect("{\"stages\"", "{\"stagse\": 1, \"stages\"", "pipelines[0].stagse");
+    expect("{\"stages\"", "{\"stagse\": 1, \"stages\"", "did you mean stages?");
+    expect("{\"ranks\": [1]", "{\"layer\": 1, \"ranks\": [1]", "pipelines[0].stages[1].layer");
+    expect("\"recompute\"", "\"recomputation\"", "chunks[1].recomputation");
+    expect("\"recompute\"", "\"levels\": [], \"recompute\"", "chunks[1].levels");
+}
+
+Test(plan, wrong_types_are_named)
+{
+    expect("\"pipewright-plan-1\"", "1", "format: found \"1\"");
+    expect("\"step\": 3", "\"step\": \"3\"", "step: found \"3\"");
+    expect("\"step\": 3", "\"step\": 3.0", "step: found \"3.0\"");
+    expect("\"step\": 3", "\"step\": 3, \"policy\": 5", "policy: found \"5\"");
+    expect("\"step\": 3", "\"step\": 3, \"options\": []", "options: found \"[]\"");
+    expect("\"step\": 3", "\"step\": 3, \"tries\": 2", "tries: found \"2\"");
+    expect("[30, 5]", "{\"a\": 30}", "sequences: found");
+    expect("[30, 5]", "[30, \"5\"]", "sequences[1]: found \"5\"");
+    expect("[30, 5]", "[30, 5000000000]", "sequences[1]: found \"5000000000\"");
+    expect("\"ranks\": 2,", "\"ranks\": [0, 1],", "ranks: found \"[0,1]\"");
+    expect("\"ranks\": 2,", "\"ranks\": 2, \"homes\": {},", "homes: found \"{}\"");
+    expect("\"ranks\": 2,", "\"ranks\": 2, \"homes\": [[0]],", "homes: found \"[[0]]\"");
+    expect("\"ranks\": 2,", "\"ranks\": 2, \"homes\": [0, 0, 0, 0],", "homes[0]: found \"0\"");
+    expect("[{\"stages\": [{\"ranks\": [0], \"layers\": [0, 0.5]},", "[5, {\"stages\": [",
+           "pipelines[0]: found \"5\"");
+    expect("{\"ranks\": [0], \"layers\": [0, 0.5]}", "[]", "pipelines[0].stages[0]: found \"[]\"");
+    expect("{\"ranks\": [0]", "{\"ranks\": 0", "pipelines[0].stages[0].ranks: found \"0\"");
+    expect("{\"ranks\": [0]", "{\"ranks\": []", "pipelines[0].stages[0].ranks: found \"[]\"");
+    expect("[0, 0.5]", "[0]", "pipelines[0].stages[0].layers: found \"[0]\"");
+    expect("[0, 0.5]", "[0, \"0.5\"]", "pipelines[0].stages[0].layers: found \"0.5\"");
+    expect("[0, 0.5]", "[0, 1e300]", "pipelines[0].stages[0].layers");
+    expect("{\"pipeline\": 0, \"segments\": [[0, 0, 10]]}", "7", "chunks[0]: found \"7\"");
+    expect("{\"pipeline\": 0, \"segments\": [[0, 0, 10]]}", "{\"segments\": [[0, 0, 10]]}",
+           "chunks[0].pipeline: found \"nothing\"");
+    expect("[[0, 0, 10]]", "[]", "chunks[0].segments: found \"[]\"");
+    expect("[0, 0, 10]", "[0, 0]", "chunks[0].segments[0]: found \"[0,0]\"");
+    expect("[0, 0, 10]", "[0, 0.5, 10]", "chunks[0].segments[0]: found \"[0,0.5,10]\"");
+    expect("[0, 0, 10]", "\"0, 0, 10\"", "chunks[0].segments[0]: found \"0, 0, 10\"");
+    expect("[0, 0, 10]", "[0, 9223372036854775807, 9223372036854775807]", "chunks[0].segments[0]");
+    expect("[2, 3]", "[2, 1.5]", "chunks[1].recompute[1]: found \"1.5\"");
+    expect("[2, 3]", "\"lean\"", "chunks[1].recompute: found \"lean\"");
+    expect("\"W2\"", "2", "order[0][4]: found \"2\"");
+    expect("\"W2\"", "\"W\"", "order[0][4]: found \"W\"");
+    expect("\"W2\"", "\"W2 \"", "order[0][4]: found \"W2 \"");
+    expect("\"W2\"", "\"W99999999999999999999\"", "order[0][4]");
+}
+
 Test(plan, what_comes_later_is_not_yet)
 {
     expect("{\"ranks\": [0]", "{\"ranks\": [0, 1]", "not yet: pipelines[0].stages[0].ranks");
+    expect("{\"ranks\": [0]", "{\"attention\": \"ring\", \"ranks\": [0]",
+           "not yet: pipelines[0].stages[0].attention");
+    expect("{\"ranks\": [1]", "{\"deal\": \"zigzag\", \"ranks\": [1]",
+           "not yet: pipelines[0].stages[1].deal");
     expect("\"W2\"", "\"H2\"", "not yet: order[0][4]");
     expect("\"ranks\": 2,", "\"ranks\": 2, \"lend\": [],", "not yet: lend");
     expect("\"ranks\": 2,", "\"ranks\": 2, \"homes\": [[0], [0, 1], [0], [0]],",
            "not yet: homes[1]");
     expect("{\"stages\"", "{\"weights\": \"streamed\", \"stages\"",
            "not yet: pipelines[0].weights");
+    expect("{\"stages\"", "{\"weights\": \"sharded\", \"stages\"",
+           "not yet: pipelines[0].weights \"sharded\"");
+    expect("{\"stages\"", "{\"route\": \"ring\", \"stages\"", "not yet: pipelines[0].route");
     expect("{\"stages\"", "{\"vocabulary\": \"split\", \"stages\"",
            "not yet: pipelines[0].vocabulary");
 }
