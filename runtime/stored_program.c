@@ -228,7 +228,7 @@ int64_t pw_rank_messages(const PwProgram *program, const PwRank *rank)
     int64_t              messages = 0;
     for (uint64_t i = 0; i < rank->ninstructions; i++)
         if (list[i].kind >= PW_SEND && list[i].kind <= PW_WAIT && list[i].message >= messages)
-            messages = list[i].message + 1;
+            messages = (int64_t)list[i].message + 1;
     return messages;
 }
 

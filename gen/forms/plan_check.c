@@ -56,6 +56,8 @@ static bool check_sizes(Check *check, const Model *model, const Batch *batch)
                              "homes[%d] is rank %d, but homes are fixed for a run and the layout "
                              "has rank %d",
                              i / 2, plan->homes[i], layout->homes[i]);
+    if (plan->nsequences == 0)
+        return WRONG(check, "has no sequences: there is nothing to train on");
     if (!batch)
         return true;
     if (plan->nsequences != batch->nsequences)
