@@ -22,7 +22,6 @@
 
 typedef struct PackOptions {
     int64_t steps;     /* programs to store; 0: a live ring for a planner process                */
-    bool    as_code;   /* also the programs as straight-line C                                   */
     bool    quiet;     /* no progress                                                            */
     bool    compile;   /* run its build script                                                   */
     bool    code_only; /* neither programs nor evaluation: for tune                             */

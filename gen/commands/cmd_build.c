@@ -10,7 +10,6 @@ static const Option options[] = {
     {"output", "DIR", "where the artifact goes (-o DIR); default: JOB's name with .trainer"},
     {"steps", "N", "programs to store; default: the job's steps"},
     {"from", "plan.json", "plans in place of the policy, one a line, one a step"},
-    {"as-code", NULL, "also prints every program as straight-line C and runs that"},
     {"no-compile", NULL, "leaves compiling to the artifact's own build script, here or elsewhere"},
     {0},
 };
@@ -18,8 +17,7 @@ static const Option options[] = {
 static bool run(const Arguments *arguments, Error *error)
 {
     Compilation job;
-    PackOptions pack_options = {.compile = !argument(arguments, "no-compile"),
-                                .as_code = argument(arguments, "as-code") != NULL};
+    PackOptions pack_options = {.compile = !argument(arguments, "no-compile")};
     if (!open_job(arguments, true, &job, error))
         return false;
     if (!argument_number(arguments, "steps", 1, job.job->train.steps, &pack_options.steps, error))
