@@ -85,9 +85,8 @@ static void move_receives(Mover *mover)
 static void note_receives(Region *region, RankProgram *rank)
 {
     int *posted = REGION_ARRAY(region, int, rank->ninstructions);
-    for (int i = 0, marks = 0; i < rank->ninstructions; i++) {
+    for (int i = 0; i < rank->ninstructions; i++) {
         Instruction *at = &rank->instructions[i];
-        marks += at->kind == PW_MARK;
         if (at->kind == PW_RECEIVE)
             posted[at->message] = i;
         if (at->kind != PW_WAIT)
