@@ -13,10 +13,11 @@
 #endif
 typedef PW_REAL real;
 
-/* The compiler contracts nothing (-ffp-contract=off): a fused multiply-add stands where it is meant. */
-#define pw_fma(a, b, c) _Generic((a), float: fmaf, default: fma)(a, b, c)
-#define pw_sqrt(a) _Generic((a), float: sqrtf, default: sqrt)(a)
-#define pw_log(a) _Generic((a), float: logf, default: log)(a)
+/* The compiler contracts nothing (-ffp-contract=off): a fused multiply-add stands where it is
+ * meant. */
+#define pw_fma(a, b, c) _Generic((a), float : fmaf, default : fma)(a, b, c)
+#define pw_sqrt(a) _Generic((a), float : sqrtf, default : sqrt)(a)
+#define pw_log(a) _Generic((a), float : logf, default : log)(a)
 
 /* A job with two shapes of one kernel compiles it twice, with a suffix. */
 #ifndef PW_SUFFIX
@@ -31,7 +32,8 @@ enum { PW_ALIGN = 64, PW_MAX_OPERANDS = 24 };
 
 /* A run of tokens of one sequence inside a chunk. Offsets are bytes from the start of the arena.
  * A sequence's keys and values in one layer are one range of rows, a row a token:
- * [keys: KV_HEADS][HEAD_DIM] [values: KV_HEADS][HEAD_DIM]; their gradients are another such range. */
+ * [keys: KV_HEADS][HEAD_DIM] [values: KV_HEADS][HEAD_DIM]; their gradients are another such range.
+ */
 typedef struct PwSegment {
     int32_t row;     /* its first row in the chunk                                             */
     int32_t tokens;  /* > 0                                                                    */
@@ -77,8 +79,8 @@ typedef struct PwCall {
 
 typedef void (*PwCodelet)(const PwCall *call);
 
-/* The next place in a codelet's scratch, for so many rows and fixed bytes. The sizes are those of the
- * codelet table: CodeletTemporary of gen/forms/codelets.h. */
+/* The next place in a codelet's scratch, for so many rows and fixed bytes. The sizes are those of
+ * the codelet table: CodeletTemporary of gen/forms/codelets.h. */
 static inline void *pw_take(unsigned char **scratch, int64_t rows, int64_t row_bytes, int64_t fixed)
 {
     void *at = *scratch;

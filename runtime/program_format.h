@@ -15,7 +15,7 @@
 #include "runtime/kernel.h"
 
 #define PW_PROGRAM_MAGIC "pwprog1"
-#define PW_RING_MAGIC    "pwring1"
+#define PW_RING_MAGIC "pwring1"
 
 /* The instructions of DESIGN.md: fields and meaning in instructions.def. */
 typedef enum PwInstructionKind {
@@ -57,8 +57,8 @@ typedef struct PwRank {
     int64_t  capacity;
     int64_t  losses; /* address of double [nlosses], complete on every rank when clip runs; in  */
                      /* forward-only programs only on the rank that makes them; else -1        */
-    int64_t  next;   /* generate, on the rank that samples: address of int32_t [nnext]; else -1 */
-    int64_t  nnext;
+    int64_t next;    /* generate, on the rank that samples: address of int32_t [nnext]; else -1 */
+    int64_t nnext;
 } PwRank;
 
 /* One instruction. Which fields a kind uses: instructions.def. */
@@ -128,8 +128,8 @@ typedef struct PwRing {
     char     magic[8];
     uint64_t slots, data, data_bytes; /* number of slots; offset and size of the programs' part */
     int64_t  first_step;
-    _Alignas(64) _Atomic int64_t written;  /* steps [first_step, written) have been appended    */
-    _Atomic int32_t finished;              /* 1: no more will come; -1: the planner failed      */
+    _Alignas(64) _Atomic int64_t written; /* steps [first_step, written) have been appended    */
+    _Atomic int32_t finished;             /* 1: no more will come; -1: the planner failed      */
     int32_t         unused;
     _Alignas(64) _Atomic int64_t consumed; /* steps before this one may be overwritten          */
     _Alignas(64) char message[512];        /* of a planner that failed                          */

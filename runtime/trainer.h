@@ -6,8 +6,13 @@
 #include "runtime/kernel.h"
 
 typedef enum PwStaticKind { /* the same order as StaticKind of gen/forms/layout.h               */
-    PW_STATIC_WEIGHT, PW_STATIC_GRADIENT, PW_STATIC_MOMENT1, PW_STATIC_MOMENT2,
-    PW_STATIC_TABLE, PW_STATIC_NORMS, PW_STATIC_CLIP,
+                            PW_STATIC_WEIGHT,
+                            PW_STATIC_GRADIENT,
+                            PW_STATIC_MOMENT1,
+                            PW_STATIC_MOMENT2,
+                            PW_STATIC_TABLE,
+                            PW_STATIC_NORMS,
+                            PW_STATIC_CLIP,
 } PwStaticKind;
 
 /* Rows of a static buffer that are one Hugging Face tensor (qkv is three). */
@@ -30,16 +35,16 @@ typedef struct PwTable { /* RoPE's cosines and sines                            
 } PwTable;
 
 typedef struct PwJob {
-    const char *name;      /* of the job file                                                  */
-    const char *job_hash;  /* what must be the same to go on from a saved state: model, data, seed */
+    const char *name;     /* of the job file                                                  */
+    const char *job_hash; /* what must be the same to go on from a saved state: model, data, seed */
     const char *code_hash; /* of the emitted sources; another one is noted                     */
     const char *data_hash; /* of the token set's .idx; "" where only lengths were known        */
     int32_t     nranks;
     int64_t     layers, hidden, heads, kv_heads, head_dim, ffn, vocabulary, context;
     int32_t     tied;
-    const int64_t *static_bytes; /* [nranks]                                                   */
-    const int64_t *capacity;     /* [nranks]                                                   */
-    const PwTensor *tensors;     /* saved, loaded and exported under these names               */
+    const int64_t  *static_bytes; /* [nranks]                                                   */
+    const int64_t  *capacity;     /* [nranks]                                                   */
+    const PwTensor *tensors;      /* saved, loaded and exported under these names               */
     int32_t         ntensors;
     const PwTable  *tables; /* [ntables]                                                       */
     int32_t         ntables;

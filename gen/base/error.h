@@ -20,7 +20,8 @@ typedef struct Place {
 } Place;
 
 /* What is wrong with one field; what is NULL is left out of the message:
- *   longdocs.lua:14: cluster.memory: found "80 GB/s", expected a size in bytes; write it as "80 GiB" */
+ *   longdocs.lua:14: cluster.memory: found "80 GB/s", expected a size in bytes; write it as "80
+ * GiB" */
 typedef struct Complaint {
     const char *field, *found, *expected, *remedy;
 } Complaint;

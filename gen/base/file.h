@@ -27,18 +27,18 @@ bool file_out_write(FileOut *out, const void *bytes, size_t count, Error *error)
 bool file_out_finish(FileOut *out, Error *error);
 void file_out_abandon(FileOut *out);
 
-bool  file_make_folders(const char *path, Error *error); /* like mkdir -p */
-bool  file_exists(const char *path);
-bool  file_is_folder(const char *path);
+bool    file_make_folders(const char *path, Error *error); /* like mkdir -p */
+bool    file_exists(const char *path);
+bool    file_is_folder(const char *path);
 int64_t file_size(const char *path); /* -1 if there is none */
-bool  file_copy(const char *from, const char *to, Error *error);
-bool  file_remove_tree(const char *path, Error *error);
+bool    file_copy(const char *from, const char *to, Error *error);
+bool    file_remove_tree(const char *path, Error *error);
 
 /* The names in a folder, sorted by bytes, without "." and ".."; ends in NULL. */
 char **file_names(Region *region, const char *folder, int *count, Error *error);
 
-char *path_join(Region *region, const char *folder, const char *name);
-char *path_folder(Region *region, const char *path); /* "a/b/c" -> "a/b", "c" -> "." */
-const char *path_name(const char *path);             /* "a/b/c" -> "c" */
+char       *path_join(Region *region, const char *folder, const char *name);
+char       *path_folder(Region *region, const char *path); /* "a/b/c" -> "a/b", "c" -> "." */
+const char *path_name(const char *path);                   /* "a/b/c" -> "c" */
 
 #endif

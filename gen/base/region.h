@@ -20,19 +20,19 @@ char *region_format(Region *region, const char *format, ...)
     __attribute__((format(printf, 2, 3), nonnull(2)));
 
 #define REGION_NEW(region, type) ((type *)region_alloc(region, sizeof(type)))
-#define REGION_ARRAY(region, type, count) \
+#define REGION_ARRAY(region, type, count)                                                          \
     ((type *)region_alloc(region, sizeof(type) * (size_t)(count)))
 
 /* Appends one element to a growing array in a region. `array`, `count` and `room` are lvalues;
  * growing leaves the old copy to the region. */
-#define REGION_APPEND(region, array, count, room, element) \
-    do { \
-        if ((count) == (room)) { \
-            (room)  = (room) ? 2 * (room) : 8; \
-            (array) = region_grow(region, array, sizeof *(array) * (size_t)(count), \
-                                  sizeof *(array) * (size_t)(room)); \
-        } \
-        (array)[(count)++] = (element); \
+#define REGION_APPEND(region, array, count, room, element)                                         \
+    do {                                                                                           \
+        if ((count) == (room)) {                                                                   \
+            (room)  = (room) ? 2 * (room) : 8;                                                     \
+            (array) = region_grow(region, array, sizeof *(array) * (size_t)(count),                \
+                                  sizeof *(array) * (size_t)(room));                               \
+        }                                                                                          \
+        (array)[(count)++] = (element);                                                            \
     } while (0)
 void *region_grow(Region *region, const void *old, size_t old_bytes, size_t new_bytes);
 

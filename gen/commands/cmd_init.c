@@ -87,7 +87,7 @@ static bool run(const Arguments *arguments, Error *error)
     const char *data    = argument(arguments, "data");
     const char *context = argument(arguments, "context");
     const char *folder  = path_folder(region, path);
-    int64_t     ranks = 2, tokens;
+    int64_t     ranks   = 2, tokens;
     if (!ends_with(path, ".lua"))
         return error_input(error, "pipewright init: found \"%s\", expected a name ending in .lua",
                            path);

@@ -88,7 +88,7 @@ static bool run(const Arguments *arguments, Error *error)
     job.plan_path = argument(arguments, "from");
     if (!compile_step(&job, number, &step, error))
         return false;
-    Text text = text_new(step.region);
+    Text       text  = text_new(step.region);
     PlanCosts *costs = step.plan->costs;
     if (!argument(arguments, "with-costs"))
         step.plan->costs = NULL;

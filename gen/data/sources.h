@@ -22,8 +22,8 @@ typedef struct Sources {
 /* Folders are walked; names that begin with "." and symbolic links in them are left out. */
 bool sources_find(Region *region, const char *path, Sources *sources, Error *error);
 
-/* Of paths, sizes and times; `folder` is taken off the paths that begin with it, so that it does not
- * matter from where a job is named. */
+/* Of paths, sizes and times; `folder` is taken off the paths that begin with it, so that it does
+ * not matter from where a job is named. */
 const char *sources_hash(Region *region, const Sources *sources, const char *folder);
 
 /* False, and an error, where the file is no longer what it was when it was found. */

@@ -1,10 +1,9 @@
 /* codelets: the codelet table, all that code and programs know of each other.
  *   made by    differentiate (from the model and templates/kernels.def), fuse
- *   read by    emit (prints the code), expand, allocate, prove, cost: what each codelet reads, writes,
- *              adds to, keeps, and its bytes
- *   printed    as a table, which reads back
- * A codelet = part x direction x level x half. Deviation from DESIGN.md: every kept tensor is a
- * buffer of its own, none are grouped; lives are finer so. */
+ *   read by    emit (prints the code), expand, allocate, prove, cost: what each codelet reads,
+ * writes, adds to, keeps, and its bytes printed    as a table, which reads back A codelet = part x
+ * direction x level x half. Deviation from DESIGN.md: every kept tensor is a buffer of its own,
+ * none are grouped; lives are finer so. */
 #ifndef PIPEWRIGHT_CODELETS_H
 #define PIPEWRIGHT_CODELETS_H
 
@@ -12,7 +11,7 @@
 
 typedef enum Direction {
     DIRECTION_FORWARD,
-    DIRECTION_REBUILD,  /* forward again, ahead of backward; keeps what level all keeps         */
+    DIRECTION_REBUILD, /* forward again, ahead of backward; keeps what level all keeps         */
     DIRECTION_BACKWARD,
     DIRECTION_EVALUATE, /* head: loss only                                                     */
     DIRECTION_SAMPLE,   /* head: the next token                                                */
@@ -20,8 +19,8 @@ typedef enum Direction {
     NDIRECTIONS
 } Direction;
 
-/* What a forward keeps for its backward. BARE keeps nothing: levels input and none, and forward-only
- * programs. A backward is of level ALL or LEAN; after a rebuild it is ALL. */
+/* What a forward keeps for its backward. BARE keeps nothing: levels input and none, and
+ * forward-only programs. A backward is of level ALL or LEAN; after a rebuild it is ALL. */
 typedef enum Level {
     LEVEL_ALL,
     LEVEL_LEAN,
@@ -47,20 +46,21 @@ typedef enum Access { ACCESS_READ, ACCESS_WRITE, ACCESS_ADD } Access;
 /* What an operand is. The value of a token-row operand is known by its name; expand binds
  * (chunk, layer + shift, name) to a buffer. */
 typedef enum Role {
-    ROLE_TOKENS,    /* "tokens", "targets" int32, "weights" float: what load wrote             */
-    ROLE_VALUE,     /* a value between codelets or kept: "input", "q", "attended", "normed", ..*/
-    ROLE_GRADIENT,  /* gradient of a value: "d_input", "d_q", ...                              */
-    ROLE_KV,        /* keys and values, ROWS_CONTEXT                                           */
-    ROLE_DKV,       /* their gradients, ROWS_CONTEXT                                           */
-    ROLE_WEIGHT,    /* a working form of a parameter (index `weight`)                          */
-    ROLE_DWEIGHT,   /* its gradient: added to, or written by the first toucher                 */
-    ROLE_MOMENT1, ROLE_MOMENT2, /* AdamW's, in update                                          */
-    ROLE_LOSS,      /* double, ROWS_SEGMENT: sum of weighted losses of a segment               */
-    ROLE_NORM,      /* double: squares of one gradient tensor; clip reads all                  */
-    ROLE_CLIP,      /* 2 doubles: the factor on gradients (0: no update), the global norm      */
-    ROLE_TABLE,     /* a static constant: "rope" [context][head_dim / 2][2]                    */
-    ROLE_NEXT,      /* int32: the sampled token                                                */
-    ROLE_SCRATCH,   /* bytes that live only during the call                                    */
+    ROLE_TOKENS,   /* "tokens", "targets" int32, "weights" float: what load wrote             */
+    ROLE_VALUE,    /* a value between codelets or kept: "input", "q", "attended", "normed", ..*/
+    ROLE_GRADIENT, /* gradient of a value: "d_input", "d_q", ...                              */
+    ROLE_KV,       /* keys and values, ROWS_CONTEXT                                           */
+    ROLE_DKV,      /* their gradients, ROWS_CONTEXT                                           */
+    ROLE_WEIGHT,   /* a working form of a parameter (index `weight`)                          */
+    ROLE_DWEIGHT,  /* its gradient: added to, or written by the first toucher                 */
+    ROLE_MOMENT1,
+    ROLE_MOMENT2, /* AdamW's, in update                                          */
+    ROLE_LOSS,    /* double, ROWS_SEGMENT: sum of weighted losses of a segment               */
+    ROLE_NORM,    /* double: squares of one gradient tensor; clip reads all                  */
+    ROLE_CLIP,    /* 2 doubles: the factor on gradients (0: no update), the global norm      */
+    ROLE_TABLE,   /* a static constant: "rope" [context][head_dim / 2][2]                    */
+    ROLE_NEXT,    /* int32: the sampled token                                                */
+    ROLE_SCRATCH, /* bytes that live only during the call                                    */
     NROLES
 } Role;
 
@@ -69,12 +69,12 @@ typedef struct CodeletOperand {
     Role        role;
     Access      access;
     Rows        rows;
-    int64_t     columns;       /* elements a row; of a weight: rows x columns; 0: the call's   */
-                               /* count (update), or bytes that codelet_scratch says           */
-    int         element_bytes; /* 4 (real, int32); 8 (double)                                  */
-    int         shift;         /* layer of the value is the call's layer + shift: a layer's    */
-                               /* output is "input" with shift 1                               */
-    int         weight;        /* index in Model.weights, or -1                                */
+    int64_t     columns; /* elements a row; of a weight: rows x columns; 0: the call's   */
+                         /* count (update), or bytes that codelet_scratch says           */
+    int element_bytes;   /* 4 (real, int32); 8 (double)                                  */
+    int shift;           /* layer of the value is the call's layer + shift: a layer's    */
+                         /* output is "input" with shift 1                               */
+    int weight;          /* index in Model.weights, or -1                                */
 } CodeletOperand;
 
 /* One kernel call inside a codelet: text with $name for an operand's pointer, $name+1 for one with
@@ -119,9 +119,9 @@ int64_t codelet_scratch(const Codelet *codelet, int64_t tokens, int64_t segments
 
 /* The index of the codelet, or -1. LEVEL_NONE is looked up as LEVEL_INPUT. Where the table has no
  * codelet of that level, the one stands in that does the same: a backward's INPUT is ALL (after a
- * rebuild), core's LEAN is ALL, core's REBUILD is its forward, embed and head know no levels. A part
- * whose backward has no halves (embed, core, head) does all of it in dx; its dw is -1. An update has
- * no part: use codelet_named. */
+ * rebuild), core's LEAN is ALL, core's REBUILD is its forward, embed and head know no levels. A
+ * part whose backward has no halves (embed, core, head) does all of it in dx; its dw is -1. An
+ * update has no part: use codelet_named. */
 int codelet_find(const Codelets *table, Part part, Direction direction, Level level, Half half);
 int codelet_named(const Codelets *table, const char *name);
 int codelet_operand(const Codelet *codelet, const char *name); /* index or -1 */

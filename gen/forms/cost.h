@@ -1,8 +1,8 @@
 /* cost: measured seconds of each codelet and message on one device, `pipewright-cost-1`.
  *   made by    tune, or a machine profile;  read by decide, simulate, expand (variants)
  *   printed    as JSON, which reads back; hashed; frozen for the life of a run
- * A codelet's time is piecewise linear in tokens; attention's is a constant plus, for each segment, a
- * table by (length, context). Beyond the last point the last slope goes on. */
+ * A codelet's time is piecewise linear in tokens; attention's is a constant plus, for each segment,
+ * a table by (length, context). Beyond the last point the last slope goes on. */
 #ifndef PIPEWRIGHT_COST_H
 #define PIPEWRIGHT_COST_H
 

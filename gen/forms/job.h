@@ -15,7 +15,7 @@ typedef enum CurveKind { CURVE_CONSTANT, CURVE_COSINE, CURVE_WSD } CurveKind;
 
 typedef struct JobData {
     DataKind      kind;
-    const char   *path;    /* folder, glob, file, or prefix; relative to the job's folder      */
+    const char   *path; /* folder, glob, file, or prefix; relative to the job's folder      */
     const char   *text_key, *prompt_key, *completion_key; /* JSONL                             */
     int64_t       context; /* tokens                                                           */
     LongDocuments too_long;
@@ -23,16 +23,16 @@ typedef struct JobData {
 } JobData;
 
 typedef struct JobTrain {
-    int64_t   batch_tokens;    /* > 0: fill up to so many tokens                               */
-    int64_t   batch_sequences; /* > 0: so many sequences; exactly one of the two is set        */
-    int64_t   steps;
-    uint64_t  seed;
-    double    clip; /* 0: none                                                                 */
-    double    learning_rate, weight_decay, beta1, beta2, epsilon;
-    CurveKind curve;
-    int64_t   warmup, decay; /* steps; decay: of WSD                                           */
-    double    final_rate;
-    int64_t   save_every, save_keep, evaluate_every; /* 0: never                               */
+    int64_t     batch_tokens;    /* > 0: fill up to so many tokens                               */
+    int64_t     batch_sequences; /* > 0: so many sequences; exactly one of the two is set        */
+    int64_t     steps;
+    uint64_t    seed;
+    double      clip; /* 0: none                                                                 */
+    double      learning_rate, weight_decay, beta1, beta2, epsilon;
+    CurveKind   curve;
+    int64_t     warmup, decay; /* steps; decay: of WSD                                           */
+    double      final_rate;
+    int64_t     save_every, save_keep, evaluate_every; /* 0: never                               */
     const char *from; /* Hugging Face folder to start from, or NULL                            */
 } JobTrain;
 
@@ -41,16 +41,16 @@ typedef struct Job {
     const char *source_hash;   /* of the Lua file and what it included                         */
     const char *tree;          /* all of it as JSON, as lua/job.lua returned it; its "origin"  */
                                /* says where each field is: "train.steps": "longdocs.lua:8"    */
-    Model      *model;
-    JobData     data;
-    int         nranks, nstages;
-    double     *stage_layers; /* [nstages + 1] borders, or NULL: divide by cost                */
-    const char *device;       /* "cpu"                                                         */
-    int         real_bytes;   /* cluster.precision: 4 float, 8 double                          */
-    int64_t     memory;       /* bytes of one rank                                             */
-    const char *policy;       /* name, or a path ending in .lua                                */
-    const char *policy_options; /* JSON text                                                   */
-    JobTrain    train;
+    Model       *model;
+    JobData      data;
+    int          nranks, nstages;
+    double      *stage_layers;   /* [nstages + 1] borders, or NULL: divide by cost                */
+    const char  *device;         /* "cpu"                                                         */
+    int          real_bytes;     /* cluster.precision: 4 float, 8 double                          */
+    int64_t      memory;         /* bytes of one rank                                             */
+    const char  *policy;         /* name, or a path ending in .lua                                */
+    const char  *policy_options; /* JSON text                                                   */
+    JobTrain     train;
     const char **sets; /* the --set FIELD=VALUE, as given; ends in NULL                        */
 } Job;
 

@@ -17,7 +17,9 @@ typedef struct LayoutStage {
 
 typedef enum StaticKind {
     STATIC_WEIGHT, /* a tied weight has none: its values are those of the weight that it shares   */
-    STATIC_GRADIENT, STATIC_MOMENT1, STATIC_MOMENT2,
+    STATIC_GRADIENT,
+    STATIC_MOMENT1,
+    STATIC_MOMENT2,
     STATIC_TABLE, /* rope                                                                      */
     STATIC_NORMS, /* a double for every tensor of the model: squares of its gradient           */
     STATIC_CLIP,  /* 2 doubles                                                                 */
@@ -45,15 +47,16 @@ typedef struct Layout {
     int          nstages;
     int         *homes; /* [(layers + 2) * 2]: rank that is home to pre (even) and post (odd) of */
                         /* embedding (entry 0, 1), layer l (2 l + 2, 2 l + 3), head (last two)   */
-    RankLayout  *ranks;
-    int          real_bytes; /* of a real: 4; 8 in the double build of the tests; 0 stands for 4 */
+    RankLayout *ranks;
+    int         real_bytes; /* of a real: 4; 8 in the double build of the tests; 0 stands for 4 */
 } Layout;
 
-/* A number for every tensor: weight w of layer l. Order: embed's weights, then layer by layer in the
- * model's order of weights, then head's. The order in which norms are added. A tied head has none. */
-int  layout_tensors(const Model *model);
-int  layout_tensor(const Model *model, int weight, int layer);
-int  layout_home(const Layout *layout, const Model *model, int weight, int layer); /* rank */
+/* A number for every tensor: weight w of layer l. Order: embed's weights, then layer by layer in
+ * the model's order of weights, then head's. The order in which norms are added. A tied head has
+ * none. */
+int layout_tensors(const Model *model);
+int layout_tensor(const Model *model, int weight, int layer);
+int layout_home(const Layout *layout, const Model *model, int weight, int layer); /* rank */
 const StaticBuffer *layout_static(const Layout *layout, int rank, StaticKind kind, int weight,
                                   int layer); /* NULL if that rank has none */
 

@@ -1,9 +1,9 @@
 /* model: the forward operations of one family with one job's shapes, cut into parts.
  *   made by    parse, from lua/models/NAME.lua
- *   read by    differentiate, emit, expand, prove, pack, the runtime's weights (through the artifact)
- *   printed    as a table of weights and operations, which reads back
- * A model is: embed, then `layers` times (pre, core, post), then head. Whatever may cross ranks
- * crosses between parts. */
+ *   read by    differentiate, emit, expand, prove, pack, the runtime's weights (through the
+ * artifact) printed    as a table of weights and operations, which reads back A model is: embed,
+ * then `layers` times (pre, core, post), then head. Whatever may cross ranks crosses between parts.
+ */
 #ifndef PIPEWRIGHT_MODEL_H
 #define PIPEWRIGHT_MODEL_H
 
@@ -62,8 +62,8 @@ typedef struct RopeScaling {
 typedef struct Model {
     const char *family; /* "llama"                                                             */
     int64_t     layers, hidden, heads, kv_heads, head_dim, ffn, vocabulary, context;
-    bool        tied;       /* the head shares the embedding's values                          */
-    double      epsilon;    /* of RMSNorm                                                      */
+    bool        tied;    /* the head shares the embedding's values                          */
+    double      epsilon; /* of RMSNorm                                                      */
     double      rope_theta;
     RopeScaling rope;
     const char *tokenizer; /* "bytes", or "none": token sets only                              */
@@ -86,7 +86,8 @@ int64_t model_parameters(const Model *model);
 int64_t model_flops_per_token(const Model *model, Part part); /* useful, forward, no attention */
 
 /* RoPE's frequencies, fp32 rounded as Hugging Face computes them: frequency [head_dim / 2]. The
- * factor on cos and sin (YaRN) is returned. Source: transformers' modeling_rope_utils, reference R5. */
+ * factor on cos and sin (YaRN) is returned. Source: transformers' modeling_rope_utils, reference
+ * R5. */
 double model_rope(const Model *model, double *frequency);
 
 #endif

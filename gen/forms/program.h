@@ -18,8 +18,8 @@ typedef struct BufferPart {
     int     last;  /* the last one that needs them; where they are sent, `sent`                */
 } BufferPart;
 
-/* A range of one rank's arena: a value of a chunk, or of a chain in one layer, into which each chunk
- * writes its part in place. Made by expand and communicate. Owned by Program.region. */
+/* A range of one rank's arena: a value of a chunk, or of a chain in one layer, into which each
+ * chunk writes its part in place. Made by expand and communicate. Owned by Program.region. */
 typedef struct Buffer {
     const char *name;                   /* as listings call it: "C2.L4.q", "S2.L4.kv"          */
     int64_t     row_bytes, rows, bytes; /* bytes: all rows, rounded up to PW_ALIGN             */
@@ -52,17 +52,17 @@ typedef struct Instruction {
     int               tokens;
     Operand          *operands; /* call: in the order of the codelet table; load: tokens,      */
                                 /* targets, weights                                            */
-    int               noperands;
-    CallSegment      *segments;
-    int               nsegments;
-    PwSource         *sources; /* load                                                         */
-    int               nsources;
-    char              letter;    /* mark: 'F' 'B' 'W' 'R' 'H' 'E'                              */
-    int               operation; /* mark: its number in the plan's order of this rank          */
-    int               stage;     /* mark                                                       */
-    int64_t           count;
-    double            predicted; /* seconds; filled in by simulate                             */
-    const char       *note;      /* for listings: "early: needed at 31"; may be NULL           */
+    int          noperands;
+    CallSegment *segments;
+    int          nsegments;
+    PwSource    *sources; /* load                                                         */
+    int          nsources;
+    char         letter;    /* mark: 'F' 'B' 'W' 'R' 'H' 'E'                              */
+    int          operation; /* mark: its number in the plan's order of this rank          */
+    int          stage;     /* mark                                                       */
+    int64_t      count;
+    double       predicted; /* seconds; filled in by simulate                             */
+    const char  *note;      /* for listings: "early: needed at 31"; may be NULL           */
 } Instruction;
 
 typedef struct RankProgram {
@@ -97,8 +97,8 @@ int program_buffer(const RankProgram *rank, const char *name);
 /* Listing text. Reading needs the codelet table, for names; `name` stands in errors. */
 void     program_print(const Program *program, const Codelets *codelets, Text *out);
 void     program_print_rank(const Program *program, const Codelets *codelets, int rank, Text *out);
-Program *program_read(Region *region, const char *text, const char *name,
-                      const Codelets *codelets, Error *error);
+Program *program_read(Region *region, const char *text, const char *name, const Codelets *codelets,
+                      Error *error);
 
 /* Binary. The bytes of a program depend on nothing but the program. */
 void     program_store(const Program *program, const Codelets *codelets, Text *out);

@@ -170,8 +170,8 @@ Test(expand, random_plans_become_right_programs)
         prove_lowered(seed, (int)(seed % 3));
 }
 
-/* The head's weight was sent by a rank that had gone ahead into the end of its step, where it waited
- * for the rank that needed the weight. */
+/* The head's weight was sent by a rank that had gone ahead into the end of its step, where it
+ * waited for the rank that needed the weight. */
 Test(expand, a_fetched_weight_is_sent_before_its_home_waits_for_the_fetcher)
 {
     prove_lowered(9947, 0);
