@@ -101,8 +101,8 @@ static Plan *plan_from_file(const Compilation *c, const Step *step, Error *error
     return NULL;
 }
 
-/* One try of decide to allocate. The first posts receives early; the second does not; later ones
- * show the policy less capacity, since its own count leaves out what addresses lose. */
+/* One try of decide to allocate. The first posts receives early and `sent`s late; others do not;
+ * later ones show the policy less capacity, since its own count leaves out what addresses lose. */
 static bool try_lowering(const Compilation *c, Step *step, int try, Error *error)
 {
     double share = try < 2 ? 1.0 : 1.0 - 0.1 * (try - 1);
@@ -120,7 +120,8 @@ static bool try_lowering(const Compilation *c, Step *step, int try, Error *error
     if (!step->program || !communicate(step->program, c->codelets, error))
         return false;
     count_time(step, COMMUNICATE);
-    if (!overlap(step->program, c->codelets, try == 0 ? AHEAD : 0, error))
+    if (!overlap(step->program, c->codelets, try == 0 ? c->cost : NULL, try == 0 ? AHEAD : 0,
+                 error))
         return false;
     count_time(step, OVERLAP);
     bool fits = allocate(step->program, c->codelets, error);
@@ -189,7 +190,8 @@ bool compile_step(Compilation *c, int64_t number, Step *step, Error *error)
 
 bool compile_forward(const Compilation *c, Program *program, const Batch *batch, Error *error)
 {
-    return communicate(program, c->codelets, error) && overlap(program, c->codelets, 0, error) &&
+    return communicate(program, c->codelets, error) &&
+           overlap(program, c->codelets, c->cost, 0, error) &&
            allocate(program, c->codelets, error) &&
            prove(program, c->codelets, c->model, c->layout, batch, error) &&
            simulate(program, c->codelets, c->cost, error);

@@ -6,8 +6,7 @@
  * it and the queue's earlier ones are done, and takes what the cost table says, beside the ranks'
  * work; `sent` and `wait` last until it is done. What moves no bytes between ranks and calls
  * nothing takes no time: a load, an add, a clear are small beside the codelets. */
-#include "gen/cost/seconds.h"
-#include "gen/step/passes.h"
+#include "gen/cost/simulate.h"
 
 /* One direction between two ranks: when each side reached each entry, and when it was done. */
 typedef struct Queue {
@@ -27,6 +26,7 @@ typedef struct Simulation {
     int               **place;   /* [nranks][message] its entry in its queue               */
     CostSegment        *segments;
     int                 segment_room;
+    bool                freely; /* no `sent` waits                                         */
 } Simulation;
 
 static bool call_seconds(Simulation *simulation, const Instruction *call, double *seconds,
@@ -116,6 +116,9 @@ static bool run(Simulation *simulation, int rank, Instruction *instruction, Erro
         reach(simulation, rank, instruction);
         return true;
     case PW_SENT:
+        if (!simulation->freely)
+            wait_for(simulation, rank, instruction);
+        return true;
     case PW_WAIT:
         wait_for(simulation, rank, instruction);
         return true;
@@ -124,7 +127,7 @@ static bool run(Simulation *simulation, int rank, Instruction *instruction, Erro
     }
 }
 
-bool simulate(Program *program, const Codelets *codelets, const Cost *cost, Error *error)
+static Simulation new_simulation(Program *program, const Codelets *codelets, const Cost *cost)
 {
     Region    *region     = program->region;
     int        nranks     = program->nranks;
@@ -137,6 +140,12 @@ bool simulate(Program *program, const Codelets *codelets, const Cost *cost, Erro
                              .place    = REGION_ARRAY(region, int *, nranks)};
     for (int rank = 0; rank < nranks; rank++)
         simulation.place[rank] = REGION_ARRAY(region, int, program->ranks[rank].ninstructions);
+    return simulation;
+}
+
+bool simulate(Program *program, const Codelets *codelets, const Cost *cost, Error *error)
+{
+    Simulation simulation = new_simulation(program, codelets, cost);
     for (int64_t i = 0; i < program->norder; i++) {
         PwOrder at = program->order[i];
         if (!run(&simulation, at.rank, &program->ranks[at.rank].instructions[at.instruction],
@@ -144,8 +153,30 @@ bool simulate(Program *program, const Codelets *codelets, const Cost *cost, Erro
             return false;
     }
     program->predicted_seconds = 0;
-    for (int rank = 0; rank < nranks; rank++)
+    for (int rank = 0; rank < program->nranks; rank++)
         if (simulation.now[rank] > program->predicted_seconds)
             program->predicted_seconds = simulation.now[rank];
+    return true;
+}
+
+bool simulate_freely(Program *program, const Codelets *codelets, const Cost *cost, double **begin,
+                     double **done, Error *error)
+{
+    Simulation simulation = new_simulation(program, codelets, cost);
+    simulation.freely     = true;
+    for (int64_t i = 0; i < program->norder; i++) {
+        PwOrder at                     = program->order[i];
+        begin[at.rank][at.instruction] = simulation.now[at.rank];
+        if (!run(&simulation, at.rank, &program->ranks[at.rank].instructions[at.instruction],
+                 error))
+            return false;
+    }
+    for (int rank = 0; rank < program->nranks; rank++)
+        for (int i = 0; i < program->ranks[rank].ninstructions; i++) {
+            const Instruction *at = &program->ranks[rank].instructions[i];
+            if (at->kind == PW_SEND)
+                done[rank][at->message] = simulation.queues[rank * program->nranks + at->peer]
+                                              .done[simulation.place[rank][at->message]];
+        }
     return true;
 }

@@ -5,12 +5,13 @@
  * before overlap and allocate, which move and count what is added here A value has pieces: rows
  * that one rank writes. Whatever a rank reads of a value and no instruction of its own makes is the
  * intersection with the others' pieces; adjacent rows of one maker are one message. A piece is sent
- * when its maker is done with it; what stands in a static buffer at the step's start, when its user
- * is about to need it; what only the end of the step needs, in the user's order, when the maker's
- * own operations are done. Each ordered pair of ranks is one queue, in the order of sends; receives
- * are posted in that order, at the latest when one of them is needed. `sent` stands after the
- * rank's next operation. Then all ranks run on the weakest machine (trap 1.3): where `sent`s would
- * hold up everyone, they go later. */
+ * when its maker is done with it, and awaited where its user's operation begins; what stands in a
+ * static buffer at the step's start is sent as early as the order of needs allows; what only the
+ * end of the step needs, in the user's order, when the maker's own operations are done. Each
+ * ordered pair of ranks is one queue, in the order of sends; receives are posted in that order, at
+ * the latest when one of them is needed. `sent` stands after the rank's next operation. Then all
+ * ranks run on the weakest machine (trap 1.3): where `sent`s would hold up everyone, they go later.
+ */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,15 +48,15 @@ typedef struct Work {
     Region         *region;
     const Codelets *codelets;
     Program        *program;
-    Error          *error;
     Value          *values;
     int             nvalues, value_room;
     int            *slots, nslots; /* hash of names to values                                   */
     int           **value;         /* [nranks][nbuffers]                                        */
     Message        *messages;
     int             nmessages, message_room;
-    int           **needed; /* [nranks][ninstructions] first message that it waits for, or -1   */
-    int            *end;    /* [nranks] the instruction that ends the plan's operations         */
+    int           **needed;  /* [nranks][ninstructions] first message that it waits for, or -1   */
+    int            *end;     /* [nranks] the instruction that ends the plan's operations         */
+    int            *opening; /* [nranks] the first instruction of the operation at hand; -1: none */
 } Work;
 
 /* ---- pieces ---- */
@@ -188,6 +189,7 @@ static void need_operand(Work *work, int rank, int instruction, const Operand *o
     const Value  *value   = &work->values[work->value[rank][operand->buffer]];
     const Buffer *buffer  = &work->program->ranks[rank].buffers[operand->buffer];
     Message       message = {.to = rank, .to_buffer = operand->buffer, .need = instruction};
+    int           opening = work->opening[rank];
     if (!buffer->is_static && value->static_rank >= 0) {
         message.from        = value->static_rank;
         message.from_buffer = value->static_buffer;
@@ -204,6 +206,7 @@ static void need_operand(Work *work, int rank, int instruction, const Operand *o
             piece->row + piece->rows <= operand->row || makes(value, rank, piece->row, piece->rows))
             continue;
         had[i]              = true;
+        message.need        = opening >= 0 && opening < work->end[rank] ? opening : instruction;
         message.from        = piece->rank;
         message.from_buffer = piece->buffer;
         message.row         = piece->row;
@@ -213,14 +216,20 @@ static void need_operand(Work *work, int rank, int instruction, const Operand *o
     }
 }
 
+/* An operation begins when its input is there, as in the rule by which a plan is predicted: what
+ * may run ahead of a gradient is the plan's to say, by R. */
 static void find_messages(Work *work, int rank)
 {
     const RankProgram *at  = &work->program->ranks[rank];
     bool             **had = REGION_ARRAY(work->region, bool *, at->nbuffers);
     work->needed[rank]     = REGION_ARRAY(work->region, int, at->ninstructions);
+    work->opening[rank]    = -1;
+    for (int i = 0; i < at->ninstructions; i++)
+        work->needed[rank][i] = -1;
     for (int i = 0; i < at->ninstructions; i++) {
         const Instruction *instruction = &at->instructions[i];
-        work->needed[rank][i]          = -1;
+        if (instruction->kind == PW_MARK)
+            work->opening[rank] = i + 1;
         for (int k = 0; k < instruction->noperands; k++) {
             int buffer = instruction->operands[k].buffer;
             if (buffer < 0 || instruction->operands[k].access == ACCESS_WRITE)
@@ -235,70 +244,34 @@ static void find_messages(Work *work, int rank)
 
 /* ---- where sends stand ---- */
 
-/* A piece is sent when it is made; what only the end of the step needs, not before the maker's own
- * operations are done. What is there from the start is place_starts's. */
+/* What is made goes when it is made, but what only the end of the step needs not before the maker's
+ * own operations are done. What stands from the start goes with the message `before` it that its
+ * user needs from this rank, at the latest before its maker writes something else there: so each
+ * queue carries things in the order of need, and nothing is late. */
+static int send_position(const Work *work, const Message *message, int before)
+{
+    int end = work->end[message->from];
+    if (message->ready < 0) {
+        int until = work->values[work->value[message->from][message->from_buffer]].static_until;
+        return before < until ? before : until;
+    }
+    return message->need > work->end[message->to] && message->ready < end ? end
+                                                                          : message->ready + 1;
+}
+
 static void place_sends(Work *work)
 {
-    for (int m = 0; m < work->nmessages; m++) {
-        Message *message = &work->messages[m];
-        if (message->ready < 0)
-            continue;
-        message->position = message->ready + 1;
-        if (message->need > work->end[message->to] && message->position < work->end[message->from])
-            message->position = work->end[message->from];
+    int nranks = work->program->nranks;
+    for (int to = 0; to < nranks; to++) {
+        int *before = REGION_ARRAY(work->region, int, nranks); /* by maker */
+        for (int i = 0; i < work->program->ranks[to].ninstructions; i++)
+            for (int m = work->needed[to][i]; m >= 0; m = work->messages[m].next_needed) {
+                Message *message  = &work->messages[m];
+                int     *latest   = &before[message->from];
+                message->position = send_position(work, message, *latest);
+                *latest           = message->position > *latest ? message->position : *latest;
+            }
     }
-}
-
-/* Where the maker stands, but before it writes something else there. */
-static void place_start(const Work *work, Message *message, int at)
-{
-    int until         = work->values[work->value[message->from][message->from_buffer]].static_until;
-    message->position = at < until ? at : until;
-}
-
-/* Whether what the instruction needs is sent where the makers stand now. */
-static bool is_made(const Work *work, const int *at, int rank, int instruction)
-{
-    for (int m = work->needed[rank][instruction]; m >= 0; m = work->messages[m].next_needed)
-        if (work->messages[m].ready >= 0 && work->messages[m].position > at[work->messages[m].from])
-            return false;
-    return true;
-}
-
-/* Runs one operation of the rank, or as much as is made. Returns whether it came any further. */
-static bool run_operation(Work *work, int *at, int rank)
-{
-    const RankProgram *own   = &work->program->ranks[rank];
-    int                first = at[rank];
-    for (; at[rank] < own->ninstructions; at[rank]++) {
-        bool next = at[rank] > first && own->instructions[at[rank]].kind == PW_MARK;
-        if (next || !is_made(work, at, rank, at[rank]))
-            break;
-        for (int m = work->needed[rank][at[rank]]; m >= 0; m = work->messages[m].next_needed)
-            if (work->messages[m].ready < 0)
-                place_start(work, &work->messages[m], at[work->messages[m].from]);
-    }
-    return at[rank] > first;
-}
-
-/* All ranks run without times, an operation of each in turn, until they need what is not made:
- * where a rank stands when another one needs what it has from the start. */
-static bool place_starts(Work *work)
-{
-    const Program *program = work->program;
-    int           *at      = REGION_ARRAY(work->region, int, program->nranks);
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (int rank = 0; rank < program->nranks; rank++)
-            moved = run_operation(work, at, rank) || moved;
-    }
-    for (int rank = 0; rank < program->nranks; rank++)
-        if (at[rank] < program->ranks[rank].ninstructions)
-            return error_input(work->error,
-                               "rank %d, instruction %d needs what no rank makes before it waits "
-                               "for this one",
-                               rank, at[rank]);
-    return true;
 }
 
 /* ---- the queues ---- */
@@ -499,17 +472,15 @@ bool communicate(Program *program, const Codelets *codelets, Error *error)
 {
     if (!program_check(program, codelets, NULL, error))
         return false;
-    Work work = {
-        .region = program->region, .codelets = codelets, .program = program, .error = error};
-    work.end    = REGION_ARRAY(program->region, int, program->nranks);
-    work.needed = REGION_ARRAY(program->region, int *, program->nranks);
+    Work work    = {.region = program->region, .codelets = codelets, .program = program};
+    work.end     = REGION_ARRAY(program->region, int, program->nranks);
+    work.needed  = REGION_ARRAY(program->region, int *, program->nranks);
+    work.opening = REGION_ARRAY(program->region, int, program->nranks);
     find_values(&work);
     find_pieces(&work);
     for (int rank = 0; rank < program->nranks; rank++)
         find_messages(&work, rank);
     place_sends(&work);
-    if (!place_starts(&work))
-        return false;
     write_ranks(&work);
     return run_weakest(program, codelets, error);
 }

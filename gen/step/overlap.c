@@ -1,12 +1,15 @@
-/* overlap: posts receives early, so that bytes travel while the rank still computes.
- *   reads    a program with messages
- *   writes   the places of receives, their notes, Program.order
+/* overlap: posts receives early, so that bytes travel while the rank still computes, and asks late
+ * whether what it sent has gone, so that no sender waits for a receiver.
+ *   reads    a program with messages; the cost table
+ *   writes   the places of receives and `sent`s, notes of receives, Program.order
  *   fails    never on what communicate made
- *   stands   before allocate: a receive holds its buffer from its post on
+ *   stands   before allocate: a receive holds its buffer from its post on, a send until its `sent`
  * A receive goes to the beginning of the operation that lies `ahead` operations before, but not
  * before the receive that is posted before it in its queue, nor before an instruction that touches
  * its buffer. Earlier posts cannot make anyone wait: nobody waits for a receive's post but `sent`.
- */
+ * A `sent` goes to the first border between operations by which its message is done, as far as the
+ * cost table knows, but not behind an instruction that writes its rows. */
+#include "gen/cost/simulate.h"
 #include "gen/step/touch.h"
 #include "gen/step/weakest.h"
 
@@ -99,7 +102,88 @@ static void note_receives(Region *region, RankProgram *rank)
     }
 }
 
-bool overlap(Program *program, const Codelets *codelets, int ahead, Error *error)
+/* ---- sents ---- */
+
+/* A rank's instructions while its `sent`s move. */
+typedef struct Releaser {
+    const RankProgram  *rank;
+    const Codelets     *codelets;
+    const double       *begin, *done; /* by instruction, by message                              */
+    Instruction        *made;
+    int                 count;
+    const Instruction **open, **closing; /* sends on their way, oldest first; by message: `sent` */
+    int                 nopen;
+    Touches             touches;
+} Releaser;
+
+/* Closes what is done before instruction `i`, or what it writes; at the rank's end everything. */
+static void release(Releaser *releaser, int i)
+{
+    const Instruction *next =
+        i < releaser->rank->ninstructions ? &releaser->rank->instructions[i] : NULL;
+    int left = 0;
+    for (int k = 0; k < releaser->nopen; k++) {
+        const Instruction *send = releaser->open[k];
+        bool               keeps =
+            next &&
+            !(next->kind == PW_MARK && releaser->done[send->message] <= releaser->begin[i]) &&
+            !writes_rows(&releaser->touches, next, releaser->codelets, send->operands);
+        if (keeps)
+            releaser->open[left++] = send;
+        else
+            releaser->made[releaser->count++] = *releaser->closing[send->message];
+    }
+    releaser->nopen = left;
+}
+
+static void move_sents(Releaser *releaser)
+{
+    const RankProgram *rank = releaser->rank;
+    for (int i = 0; i < rank->ninstructions; i++)
+        if (rank->instructions[i].kind == PW_SENT)
+            releaser->closing[rank->instructions[i].message] = &rank->instructions[i];
+    for (int i = 0; i < rank->ninstructions; i++) {
+        const Instruction *at = &rank->instructions[i];
+        if (at->kind == PW_SENT)
+            continue;
+        release(releaser, i);
+        if (at->kind == PW_SEND)
+            releaser->open[releaser->nopen++] = at;
+        releaser->made[releaser->count++] = *at;
+    }
+    release(releaser, rank->ninstructions);
+}
+
+static bool release_sends(Program *program, const Codelets *codelets, const Cost *cost,
+                          Error *error)
+{
+    Region  *region = program->region;
+    double **begin  = REGION_ARRAY(region, double *, program->nranks);
+    double **done   = REGION_ARRAY(region, double *, program->nranks);
+    for (int rank = 0; rank < program->nranks; rank++) {
+        begin[rank] = REGION_ARRAY(region, double, program->ranks[rank].ninstructions);
+        done[rank]  = REGION_ARRAY(region, double, program->ranks[rank].ninstructions);
+    }
+    if (!simulate_freely(program, codelets, cost, begin, done, error))
+        return false;
+    for (int rank = 0; rank < program->nranks; rank++) {
+        RankProgram *own      = &program->ranks[rank];
+        int          n        = own->ninstructions;
+        Releaser     releaser = {.rank     = own,
+                                 .codelets = codelets,
+                                 .begin    = begin[rank],
+                                 .done     = done[rank],
+                                 .made     = REGION_ARRAY(region, Instruction, n),
+                                 .open     = REGION_ARRAY(region, const Instruction *, n),
+                                 .closing  = REGION_ARRAY(region, const Instruction *, n),
+                                 .touches  = {.region = region}};
+        move_sents(&releaser);
+        own->instructions = releaser.made;
+    }
+    return true;
+}
+
+bool overlap(Program *program, const Codelets *codelets, const Cost *cost, int ahead, Error *error)
 {
     if (!program_check(program, codelets, NULL, error))
         return false;
@@ -116,6 +200,9 @@ bool overlap(Program *program, const Codelets *codelets, int ahead, Error *error
         move_receives(&mover);
     }
     if (!run_weakest(program, codelets, error))
+        return false;
+    if (cost &&
+        (!release_sends(program, codelets, cost, error) || !run_weakest(program, codelets, error)))
         return false;
     for (int rank = 0; rank < program->nranks; rank++)
         note_receives(region, &program->ranks[rank]);

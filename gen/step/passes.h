@@ -32,8 +32,9 @@ Program *expand_generate(Region *region, int64_t prompt, int64_t tokens, const M
 
 /* Adds send, sent, receive, wait, and the global order. */
 bool communicate(Program *program, const Codelets *codelets, Error *error);
-/* Posts receives up to `ahead` operations earlier. */
-bool overlap(Program *program, const Codelets *codelets, int ahead, Error *error);
+/* Posts receives up to `ahead` operations earlier; moves `sent`s to where, by the cost table, they do
+ * not wait. `cost` NULL: they stay. */
+bool overlap(Program *program, const Codelets *codelets, const Cost *cost, int ahead, Error *error);
 /* Adds addresses; the peak is known. Peak above capacity: error_input, program->ranks[].peak set.
  */
 bool allocate(Program *program, const Codelets *codelets, Error *error);

@@ -26,7 +26,7 @@ Lowered lowered(Region *region, uint64_t seed, int ahead)
     made.program  = expand(region, made.random.plan, made.random.batch, made.model, made.codelets,
                            made.random.layout, &error);
     bool good     = made.program && communicate(made.program, made.codelets, &error) &&
-                overlap(made.program, made.codelets, ahead, &error) &&
+                overlap(made.program, made.codelets, NULL, ahead, &error) &&
                 allocate(made.program, made.codelets, &error);
     cr_assert(good, "seed %llu: %s", (unsigned long long)seed, error.text);
     return made;

@@ -29,7 +29,7 @@ Program *lowered(Region *region, const ProofCase *on, const Plan *plan, const Ba
 {
     Program *program = expand(region, plan, batch, on->model, on->codelets, layout, error);
     return program && communicate(program, on->codelets, error) &&
-                   overlap(program, on->codelets, ahead, error) &&
+                   overlap(program, on->codelets, NULL, ahead, error) &&
                    allocate(program, on->codelets, error)
                ? program
                : NULL;

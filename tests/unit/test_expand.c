@@ -181,7 +181,7 @@ static void prove_forward(Program *program, const Lowered *made, const Batch *ba
 {
     Error error = {.status = 0};
     bool  good  = program && communicate(program, made->codelets, &error) &&
-                overlap(program, made->codelets, 1, &error) &&
+                overlap(program, made->codelets, NULL, 1, &error) &&
                 allocate(program, made->codelets, &error) &&
                 prove(program, made->codelets, made->model, made->random.layout, batch, &error);
     cr_expect(good, "seed %d: %s", (int)seed, error.text);
