@@ -54,5 +54,5 @@ double bound_of_plan(Region *region, const Plan *plan, const PlanCosts *costs)
         bound       = all > bound ? all : bound;
         bound       = back > bound ? back : bound;
     }
-    return bound + costs->end;
+    return bound + costs->least_end;
 }

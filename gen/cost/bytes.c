@@ -185,9 +185,9 @@ typedef struct Sum {
     int64_t bytes;
 } Sum;
 
-static void add_twice(void *context, int home, int64_t bytes)
+static void add_twice(void *context, int home, int tensor, int64_t bytes)
 {
-    (void)home;
+    (void)home, (void)tensor;
     ((Sum *)context)->bytes += 2 * bytes_round(bytes);
 }
 
@@ -204,7 +204,10 @@ void bytes_away_each(const Pricing *pricing, const Plan *plan, int rank, AwayTen
         for (int layer = first; layer < past; layer++) {
             int home = layout_home(pricing->layout, model, w, layer);
             if (home != rank && runs(plan, rank, stage_half(weight->part, layer, layers)))
-                each(context, home, weight->rows * weight->columns * real_bytes);
+                each(context, home,
+                     weight->tied >= 0 ? layout_tensor(model, weight->tied, -1)
+                                       : layout_tensor(model, w, layer),
+                     weight->rows * weight->columns * real_bytes);
         }
     }
 }

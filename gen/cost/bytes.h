@@ -26,8 +26,8 @@ int64_t bytes_across(const LayerBytes *bytes, int border);
 int64_t bytes_away(const Pricing *pricing, const Plan *plan, int rank);
 
 /* Every (weight, layer) that rank `rank` runs in this plan though its home is another; calls `each`
- * with the bytes of the tensor. */
-typedef void (*AwayTensor)(void *context, int home, int64_t bytes);
+ * with the number (layout_tensor) and the bytes of the tensor. */
+typedef void (*AwayTensor)(void *context, int home, int tensor, int64_t bytes);
 void bytes_away_each(const Pricing *pricing, const Plan *plan, int rank, AwayTensor each,
                      void *context);
 

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "gen/cost/ending.h"
+
 static const Pipeline *pipeline_of(const Plan *plan, int chunk)
 {
     return &plan->pipelines[plan->chunks[chunk].pipeline];
@@ -125,6 +127,31 @@ static void stage_seconds(const Pipeline *pipeline, int s, const LayerSeconds *s
         average(halves, seconds->rebuild[0], seconds->rebuild[1] + seconds->output);
 }
 
+/* Levels that the chunk has on this stage cost what expand will call: on average over the halves of
+ * that level, so that they add up. Where a layer's input was not kept, the layer before it makes it
+ * again: all of its post, where that is not rebuilt anyhow. */
+static void stage_rebuilds(const Chunk *chunk, const PlanStage *stage, const LayerSeconds *seconds,
+                           double rebuild[3])
+{
+    double total[3]  = {0};
+    int    halves[3] = {0};
+    for (int half = stage->first; half < stage->past; half++) {
+        int  level = chunk->recompute[half / 2];
+        bool makes_input =
+            half % 2 && half + 1 < stage->past && chunk->recompute[half / 2 + 1] == LEVEL_NONE;
+        if (makes_input)
+            total[2] += level >= LEVEL_INPUT ? seconds->output : seconds->forward[1];
+        if (level == LEVEL_ALL)
+            continue;
+        total[level - 1] +=
+            level == LEVEL_LEAN ? seconds->lean[half % 2] : seconds->rebuild[half % 2];
+        halves[level - 1]++;
+    }
+    for (int i = 0; i < 3; i++)
+        if (halves[i])
+            rebuild[i] = 2 * total[i] / halves[i];
+}
+
 /* Bytes held from dx to dw, by the levels of the chunk's layers. */
 static int64_t held_bytes(const Chunk *chunk, const PlanStage *stage, const LayerBytes *bytes)
 {
@@ -182,67 +209,12 @@ static ChunkCosts chunk_costs(Region *region, const Plan *plan, int k, const Pri
                            .shrink   = REGION_ARRAY(region, int64_t, n),
                            .scratch  = REGION_ARRAY(region, int64_t, n)};
     for (int s = 0; s < n; s++) {
-        stage_seconds(pipeline, s, index->splits[index->base[k] + s] ? &apart : &joint, &costs);
+        const LayerSeconds *seconds = index->splits[index->base[k] + s] ? &apart : &joint;
+        stage_seconds(pipeline, s, seconds, &costs);
+        stage_rebuilds(chunk, &pipeline->stages[s], seconds, costs.rebuild[s]);
         stage_bytes(chunk, pipeline, s, &bytes, &costs);
         costs.transfer[s] = transfer(pricing, pipeline, s, &bytes);
     }
-    return costs;
-}
-
-/* ---- the end of the step ---- */
-
-typedef struct Returns {
-    const Cost *cost;
-    double     *seconds; /* [nranks] at home: what comes back, added up */
-} Returns;
-
-static void add_return(void *context, int home, int64_t bytes)
-{
-    Returns *returns = context;
-    returns->seconds[home] += seconds_of_message(returns->cost, bytes);
-}
-
-/* Gradients return home; norms; everybody hears of everybody's; clip; AdamW. The slowest rank's. */
-static double end_seconds(Region *region, const Plan *plan, const Pricing *pricing)
-{
-    const Layout *layout  = pricing->layout;
-    const Cost   *cost    = pricing->cost;
-    double       *seconds = REGION_ARRAY(region, double, plan->nranks);
-    double        most    = 0;
-    for (int r = 0; r < plan->nranks; r++)
-        bytes_away_each(pricing, plan, r, add_return, &(Returns){cost, seconds});
-    for (int r = 0; r < plan->nranks; r++) {
-        int64_t real_bytes = layout->real_bytes ? layout->real_bytes : 4;
-        for (int i = 0; i < layout->ranks[r].nbuffers; i++) {
-            const StaticBuffer *buffer = &layout->ranks[r].buffers[i];
-            int64_t             count  = buffer->bytes / real_bytes;
-            if (buffer->kind != STATIC_WEIGHT)
-                continue;
-            bool decays = pricing->model->weights[buffer->weight].decays;
-            seconds[r] += seconds_of_call(cost, "grad_norm", count, NULL, 0) +
-                          seconds_of_call(cost, decays ? "adamw" : "adamw_plain", count, NULL, 0);
-        }
-        most = seconds[r] > most ? seconds[r] : most;
-    }
-    if (plan->nranks > 1)
-        most += seconds_of_message(cost, layout_tensors(pricing->model) * (int64_t)sizeof(double));
-    return most + seconds_of_call(cost, "clip", layout_tensors(pricing->model), NULL, 0);
-}
-
-PlanCosts *costs_of_plan(Region *region, const Plan *plan, const Pricing *pricing)
-{
-    PlanCosts *costs    = REGION_NEW(region, PlanCosts);
-    PlanIndex  index    = plan_index(region, plan);
-    costs->chunks       = REGION_ARRAY(region, ChunkCosts, plan->nchunks);
-    costs->static_bytes = REGION_ARRAY(region, int64_t, plan->nranks);
-    costs->capacity     = REGION_ARRAY(region, int64_t, plan->nranks);
-    for (int k = 0; k < plan->nchunks; k++)
-        costs->chunks[k] = chunk_costs(region, plan, k, pricing, &index);
-    for (int r = 0; r < plan->nranks; r++) {
-        costs->static_bytes[r] = pricing->layout->ranks[r].static_bytes;
-        costs->capacity[r]     = pricing->layout->ranks[r].capacity;
-    }
-    costs->end = end_seconds(region, plan, pricing);
     return costs;
 }
 
@@ -304,16 +276,17 @@ static bool arrival(const Plan *plan, const PlanCosts *costs, const PlanIndex *i
     return true;
 }
 
-Timeline predict_timeline(Region *region, const Plan *plan, const PlanCosts *costs)
+/* All orders against each other; Timeline.seconds is the last end. */
+static Timeline run_orders(Region *region, const Plan *plan, const PlanCosts *costs,
+                           const PlanIndex *index)
 {
-    PlanIndex index    = plan_index(region, plan);
-    Timeline  timeline = {REGION_ARRAY(region, double *, plan->nranks),
-                          REGION_ARRAY(region, double *, plan->nranks), 0};
-    double   *ends[2]  = {REGION_ARRAY(region, double, index.nplaces),
-                          REGION_ARRAY(region, double, index.nplaces)};
-    int      *next     = REGION_ARRAY(region, int, plan->nranks);
-    bool      moved    = true;
-    for (int i = 0; i < index.nplaces; i++)
+    Timeline timeline = {REGION_ARRAY(region, double *, plan->nranks),
+                         REGION_ARRAY(region, double *, plan->nranks), 0};
+    double  *ends[2]  = {REGION_ARRAY(region, double, index->nplaces),
+                         REGION_ARRAY(region, double, index->nplaces)};
+    int     *next     = REGION_ARRAY(region, int, plan->nranks);
+    bool     moved    = true;
+    for (int i = 0; i < index->nplaces; i++)
         ends[0][i] = ends[1][i] = -1;
     for (int r = 0; r < plan->nranks; r++) {
         timeline.start[r] = REGION_ARRAY(region, double, plan->order[r].count);
@@ -327,13 +300,13 @@ Timeline predict_timeline(Region *region, const Plan *plan, const PlanCosts *cos
                 const PlanOperation *o = &plan->order[r].operations[i];
                 double               when;
                 double               free = i ? timeline.end[r][i - 1] : 0;
-                if (!arrival(plan, costs, &index, o, ends, &when))
+                if (!arrival(plan, costs, index, o, ends, &when))
                     break;
                 timeline.start[r][i] = when > free ? when : free;
                 timeline.end[r][i] =
-                    timeline.start[r][i] + seconds_of_operation(plan, costs, &index, o);
+                    timeline.start[r][i] + seconds_of_operation(plan, costs, index, o);
                 if (o->letter == 'F' || o->letter == 'B')
-                    ends[o->letter == 'B'][index.base[o->chunk] + o->stage] = timeline.end[r][i];
+                    ends[o->letter == 'B'][index->base[o->chunk] + o->stage] = timeline.end[r][i];
                 if (timeline.end[r][i] > timeline.seconds)
                     timeline.seconds = timeline.end[r][i];
             }
@@ -341,6 +314,49 @@ Timeline predict_timeline(Region *region, const Plan *plan, const PlanCosts *cos
     for (int r = 0; r < plan->nranks; r++)
         if (next[r] < plan->order[r].count)
             bug("rank %d never comes to operation %d: plan_check did not see the plan", r, next[r]);
+    return timeline;
+}
+
+/* What lies behind the last operation, seen from there; nothing for chunks that have no orders yet.
+ */
+static void price_end(Region *region, const Plan *plan, const Pricing *pricing,
+                      const PlanIndex *index, PlanCosts *costs)
+{
+    double *ends = REGION_ARRAY(region, double, plan->nranks);
+    bool    any  = false;
+    for (int r = 0; r < plan->nranks; r++)
+        any = any || plan->order[r].count > 0;
+    if (!any)
+        return;
+    Timeline timeline = run_orders(region, plan, costs, index);
+    for (int r = 0; r < plan->nranks; r++)
+        if (plan->order[r].count)
+            ends[r] = timeline.end[r][plan->order[r].count - 1];
+    costs->end       = ending_seconds(region, plan, pricing, ends) - timeline.seconds;
+    costs->least_end = ending_least(region, plan, pricing);
+}
+
+PlanCosts *costs_of_plan(Region *region, const Plan *plan, const Pricing *pricing)
+{
+    PlanCosts *costs    = REGION_NEW(region, PlanCosts);
+    PlanIndex  index    = plan_index(region, plan);
+    costs->chunks       = REGION_ARRAY(region, ChunkCosts, plan->nchunks);
+    costs->static_bytes = REGION_ARRAY(region, int64_t, plan->nranks);
+    costs->capacity     = REGION_ARRAY(region, int64_t, plan->nranks);
+    for (int k = 0; k < plan->nchunks; k++)
+        costs->chunks[k] = chunk_costs(region, plan, k, pricing, &index);
+    for (int r = 0; r < plan->nranks; r++) {
+        costs->static_bytes[r] = pricing->layout->ranks[r].static_bytes;
+        costs->capacity[r]     = pricing->layout->ranks[r].capacity;
+    }
+    price_end(region, plan, pricing, &index, costs);
+    return costs;
+}
+
+Timeline predict_timeline(Region *region, const Plan *plan, const PlanCosts *costs)
+{
+    PlanIndex index    = plan_index(region, plan);
+    Timeline  timeline = run_orders(region, plan, costs, &index);
     timeline.seconds += costs->end;
     return timeline;
 }

@@ -58,6 +58,7 @@ typedef struct PlanCosts {
     ChunkCosts *chunks;
     int64_t    *static_bytes, *capacity; /* [nranks]                                           */
     double      end;
+    double      least_end; /* of any order of these chunks; for the bound, not printed         */
 } PlanCosts;
 
 typedef struct Prediction {
