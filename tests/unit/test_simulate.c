@@ -22,7 +22,8 @@ static double seconds_of(const char *listing, int ahead)
     Program  *program   = toy_program(region, toys, listing);
     Cost     *cost      = cost_read(region, cost_text, "cost", &error);
     bool      simulated = cost && communicate(program, toys, &error) &&
-                     overlap(program, toys, ahead, &error) && simulate(program, toys, cost, &error);
+                     overlap(program, toys, NULL, ahead, &error) &&
+                     simulate(program, toys, cost, &error);
     cr_assert(simulated, "%s", error.text);
     double seconds = program->predicted_seconds;
     region_free(region);
@@ -117,7 +118,7 @@ static void expect_predicted(int stages)
     Cost       *cost     = cost_profile(region, "cpu", codelets, model, &error);
     Pricing     pricing;
     bool        good = cost && communicate(program, codelets, &error) &&
-                overlap(program, codelets, 2, &error) &&
+                overlap(program, codelets, cost, 2, &error) &&
                 simulate(program, codelets, cost, &error) &&
                 pricing_make(region, model, codelets, layout, cost, &pricing, &error);
     cr_assert(good, "%s", error.text);
