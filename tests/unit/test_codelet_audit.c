@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/base/file.h"
 #include "gen/base/random.h"
 #include "gen/job/passes.h"
 #include "tests/support/compiled_codelets.h"
@@ -282,11 +283,9 @@ static void audit_codelet(CodeletRun *run, const Codelet *codelet, int flags, in
     free(audit.before);
 }
 
-static void audit_all(TinyShape tiny, int real_bytes)
+static void audit_model(Region *region, const Model *model, int real_bytes)
 {
-    Region   *region   = region_new();
     Error     error    = {0};
-    Model    *model    = tiny_model(region, tiny);
     Codelets *codelets = differentiate(region, model, real_bytes, &error);
     cr_assert(codelets && fuse(region, codelets, model, &error), "%s", error.text);
     CodeletRun *run = codelet_run_new(region, model, codelets, real_bytes, SOURCE_FOLDER);
@@ -298,6 +297,12 @@ static void audit_all(TinyShape tiny, int real_bytes)
                 audit_codelet(run, &codelets->items[i], flags, PW_SEGMENT_KV_KEPT);
         }
     codelet_run_free(run);
+}
+
+static void audit_all(TinyShape tiny, int real_bytes)
+{
+    Region *region = region_new();
+    audit_model(region, tiny_model(region, tiny), real_bytes);
     region_free(region);
 }
 
@@ -315,4 +320,27 @@ Test(codelet_audit, odd_shapes)
 Test(codelet_audit, doubles)
 {
     audit_all((TinyShape){0}, 8);
+}
+
+/* Every job in examples/, with the shapes that its users get. */
+Test(codelet_audit, every_example)
+{
+    Region *region = region_new();
+    Error   error  = {0};
+    int     count, jobs = 0;
+    char  **names = file_names(region, SOURCE_FOLDER "/examples", &count, &error);
+    cr_assert(names, "%s", error.text);
+    for (int i = 0; i < count; i++) {
+        const char *path = path_join(region, SOURCE_FOLDER "/examples", names[i]);
+        const char *end  = strrchr(names[i], '.');
+        if (!end || strcmp(end, ".lua") ||
+            !strstr(file_read(region, path, 1 << 20, NULL, &error), "return job"))
+            continue;
+        Job *job = job_parse(region, path, NULL, &error);
+        cr_assert(job, "%s", error.text);
+        audit_model(region, job->model, job->real_bytes);
+        jobs++;
+    }
+    cr_expect(jobs > 0, "no example is a job");
+    region_free(region);
 }
