@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/disk.h"
+#include "runtime/event_file.h"
 #include "runtime/json.h"
 #include "runtime/recorder.h"
 #include "runtime/saved_state.h"
@@ -66,6 +67,13 @@ static bool put(PwMetrics *metrics, PwError *error)
     return good || pw_fail(error, "metrics.jsonl: cannot be written: %s", strerror(errno));
 }
 
+static bool put_scalars(PwMetrics *metrics, int64_t step, const PwScalar *scalars, int count,
+                        PwError *error)
+{
+    return pw_event_write(metrics->events, step, scalars, count) ||
+           pw_fail(error, "the event file cannot be written: %s", strerror(errno));
+}
+
 static void add_text(PwJsonText *line, const char *key, const char *value)
 {
     pw_json_add(line, ", \"%s\": ", key);
@@ -111,6 +119,8 @@ bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int6
     metrics->file = fopen(path, "ae");
     if (!metrics->file)
         return pw_fail(error, "%s: %s", path, strerror(errno));
+    if (!(metrics->events = pw_event_open(run, error)))
+        return false;
     return put_header(metrics, job, first_step, error);
 }
 
@@ -129,7 +139,11 @@ bool pw_metrics_step(PwMetrics *metrics, const PwStepMetrics *step, PwError *err
     add_number(&metrics->line, "wait_messages_s", step->wait_messages);
     pw_json_add(&metrics->line, ", \"peak_bytes\": %lld, \"plan_hash\": \"%.64s\"",
                 (long long)step->peak_bytes, step->plan_hash);
-    return put(metrics, error);
+    PwScalar scalars[] = {{"loss", (float)step->loss},
+                          {"grad_norm", (float)step->norm},
+                          {"lr", (float)step->learning_rate},
+                          {"tokens_per_s", (float)((double)step->tokens / step->seconds)}};
+    return put(metrics, error) && put_scalars(metrics, step->step, scalars, 4, error);
 }
 
 bool pw_metrics_evaluation(PwMetrics *metrics, int64_t step, double loss, double bits_per_byte,
@@ -139,7 +153,9 @@ bool pw_metrics_evaluation(PwMetrics *metrics, int64_t step, double loss, double
     add_number(&metrics->line, "held_out_loss", loss);
     if (bits_per_byte > 0)
         add_number(&metrics->line, "bits_per_byte", bits_per_byte);
-    return put(metrics, error);
+    PwScalar scalars[] = {{"held_out_loss", (float)loss}, {"bits_per_byte", (float)bits_per_byte}};
+    return put(metrics, error) &&
+           put_scalars(metrics, step, scalars, bits_per_byte > 0 ? 2 : 1, error);
 }
 
 bool pw_metrics_saved(PwMetrics *metrics, int64_t step, const char *hash, double seconds,
@@ -225,6 +241,8 @@ void pw_metrics_close(PwMetrics *metrics)
         fclose(metrics->file);
     if (metrics->log)
         fclose(metrics->log);
+    if (metrics->events)
+        fclose(metrics->events);
     free(metrics->line.at);
     *metrics = (PwMetrics){0};
 }

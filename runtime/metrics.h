@@ -1,5 +1,5 @@
-/* metrics: RUN/metrics.jsonl, an object a step; RUN/log.txt, what a person should know later; and
- * the progress line. */
+/* metrics: RUN/metrics.jsonl, an object a step; RUN/log.txt, what a person should know later; an
+ * event file for TensorBoard; and the progress line. */
 #ifndef PW_METRICS_H
 #define PW_METRICS_H
 
@@ -17,7 +17,7 @@ typedef struct PwStepMetrics {
 } PwStepMetrics;
 
 typedef struct PwMetrics {
-    FILE      *file, *log;
+    FILE      *file, *log, *events; /* events: for TensorBoard                                  */
     PwJsonText line; /* the one that is being made                                             */
     bool       terminal, line_open; /* a progress line stands on the terminal                     */
     int64_t    printed;             /* when the last progress line was, nanoseconds               */
