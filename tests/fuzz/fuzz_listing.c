@@ -22,10 +22,12 @@ static void read_back(Region *region, const Program *program, const Codelets *co
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-    Region   *region = region_new();
-    ProofCase on     = proof_case(region, 2, false);
-    char     *text   = region_alloc(region, count + 1);
-    Error     error  = {0};
+    static ProofCase on; /* made once: it takes longer than a listing */
+    if (!on.model)
+        on = proof_case(region_new(), 2, false);
+    Region *region = region_new();
+    char   *text   = region_alloc(region, count + 1);
+    Error   error  = {0};
     memcpy(text, bytes, count);
     const Program *program = program_read(region, text, "fuzz", on.codelets, &error);
     if (program) {

@@ -12,10 +12,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
+enum { SUBJECTS = 32 };
+
 typedef struct Subject {
     ProofCase  on;
     RandomPlan random;
-    PwJob      job; /* as far as the door looks */
+    PwJob      job;    /* as far as the door looks */
+    Text       stored; /* undamaged */
 } Subject;
 
 static void fill_job(Region *region, Subject *subject)
@@ -42,17 +45,28 @@ static void fill_job(Region *region, Subject *subject)
                            .ncodelets    = subject->on.codelets->count};
 }
 
-static Program *make_subject(Region *region, uint8_t seed, Subject *subject)
+static void make_subject(Region *region, uint8_t seed, Subject *subject)
 {
     Error error     = {0};
     subject->on     = proof_case(region, 2, seed % 2);
     subject->random = random_plan(region, subject->on.model, seed);
+    subject->stored = text_new(region);
     fill_job(region, subject);
     Program *program = lowered(region, &subject->on, subject->random.plan, subject->random.batch,
                                subject->random.layout, seed % 3, &error);
     if (!program)
         abort();
-    return program;
+    program_store(program, subject->on.codelets, &subject->stored);
+}
+
+/* Made once: it takes longer than what is done with it. */
+static const Subject *the_subject(uint8_t seed)
+{
+    static Subject subjects[SUBJECTS];
+    Subject       *subject = &subjects[seed % SUBJECTS];
+    if (!subject->on.model)
+        make_subject(region_new(), seed % SUBJECTS, subject);
+    return subject;
 }
 
 /* Returns whether anything was changed. */
@@ -86,20 +100,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
     if (count == 0)
         return 0;
-    Region  *region  = region_new();
-    Subject  subject = {0};
-    Error    error   = {0};
-    PwError  reason  = {0};
-    Program *program = make_subject(region, bytes[0], &subject);
-    Text     stored  = text_new(region);
-    program_store(program, subject.on.codelets, &stored);
+    const Subject *subject = the_subject(bytes[0]);
+    Region        *region  = region_new();
+    Error          error   = {0};
+    PwError        reason  = {0};
+    Text           stored  = text_new(region);
+    text_bytes(&stored, subject->stored.at, subject->stored.length);
     bool     changed = damage(&stored, bytes + 1, count - 1);
     char    *copy    = exact_copy(&stored);
-    bool     enters  = pw_program_check(copy, stored.length, &subject.job, "fuzz", &reason);
+    bool     enters  = pw_program_check(copy, stored.length, &subject->job, "fuzz", &reason);
     Program *loaded =
-        program_load(region, stored.at, stored.length, "fuzz", subject.on.codelets, &error);
-    bool proven = loaded && prove(loaded, subject.on.codelets, subject.on.model,
-                                  subject.random.layout, subject.random.batch, &error);
+        program_load(region, stored.at, stored.length, "fuzz", subject->on.codelets, &error);
+    bool proven = loaded && prove(loaded, subject->on.codelets, subject->on.model,
+                                  subject->random.layout, subject->random.batch, &error);
     if (!changed && !(enters && proven))
         abort();
     free(copy);
