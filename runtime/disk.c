@@ -234,8 +234,9 @@ bool pw_disk_hash(const char *path, char hash[65], int64_t *bytes, PwError *erro
         if (got > 0)
             pw_sha256_add(&state, piece, (size_t)got);
     }
+    int code = errno;
     close(descriptor);
     *bytes = (int64_t)state.bytes;
     pw_sha256_finish(&state, hash);
-    return got == 0 || pw_input(error, "%s: cannot be read: %s", path, strerror(errno));
+    return got == 0 || pw_input(error, "%s: cannot be read: %s", path, strerror(code));
 }

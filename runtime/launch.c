@@ -77,10 +77,12 @@ bool pw_team_open(PwTeam *team, const PwJob *job, PwTokens *tokens, PwError *err
 {
     cpu_set_t cores;
     CPU_ZERO(&cores);
-    *team           = (PwTeam){.job = job, .nranks = job->nranks};
-    team->ncores    = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-    size_t bytes    = (size_t)job->nranks * sizeof(PwWorker);
-    team->workers   = aligned_alloc(64, bytes);
+    *team         = (PwTeam){.job = job, .nranks = job->nranks};
+    team->ncores  = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    size_t bytes  = (size_t)job->nranks * sizeof(PwWorker);
+    team->workers = aligned_alloc(64, bytes);
+    if (team->workers) /* zeroed whatever else fails: closing looks at them */
+        memset(team->workers, 0, bytes);
     team->threads   = calloc((size_t)job->nranks, sizeof(pthread_t));
     team->transport = pw_threads_open(job->nranks, job->nranks <= team->ncores);
     pthread_mutex_init(&team->mutex, NULL);
@@ -88,7 +90,6 @@ bool pw_team_open(PwTeam *team, const PwJob *job, PwTokens *tokens, PwError *err
     pthread_cond_init(&team->done, NULL);
     if (!team->workers || !team->threads || !team->transport)
         return pw_fail(error, "no memory for %d ranks", job->nranks);
-    memset(team->workers, 0, bytes);
     for (int rank = 0; rank < job->nranks; rank++) {
         PwWorker *worker  = &team->workers[rank];
         worker->rank      = rank;

@@ -1,9 +1,11 @@
 /* measuring: seconds of codelets, messages and a probe product, for the cost table. All ranks do
- * the same at the same time, as they will in a step; the slowest counts. reads   [{"codelet":
- * "core_forward_all", "tokens": 512, "segments": [[512, 1024]], "operands": [bytes, .. ; 0: found
- * through the segments], "count": elements, "repeat": times}] prints  {"points": [{"minimum":
- * seconds, "median": seconds}, ..], "latency": seconds, "seconds_per_byte": seconds, "probe":
- * seconds} Everything is zero in the arena: no kernel's time depends on its numbers. */
+ * the same at the same time, as they will in a step; the slowest counts.
+ *   reads    [{"codelet": "core_forward_all", "tokens": 512, "segments": [[512, 1024]],
+ *              "operands": [bytes, .. ; 0: found through the segments], "count": elements,
+ *              "repeat": times}, ..]
+ *   prints   {"points": [{"minimum": seconds, "median": seconds}, ..], "latency": seconds,
+ *             "seconds_per_byte": seconds, "probe": seconds}
+ * Everything is zero in the arena: no kernel's time depends on its numbers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

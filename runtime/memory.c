@@ -29,7 +29,7 @@ static int64_t left_in_group(void)
     return most - used + (file > 0 ? file : 0);
 }
 
-int64_t pw_memory_available(void)
+static int64_t available_bytes(void)
 {
     int64_t machine = number_in("/proc/meminfo", "MemAvailable:"), group = left_in_group();
     machine = machine < 0 ? -1 : machine * 1024;
@@ -40,7 +40,7 @@ int64_t pw_memory_available(void)
 
 bool pw_memory_check(int64_t needed, PwError *error)
 {
-    int64_t available = pw_memory_available();
+    int64_t available = available_bytes();
     return available < 0 || needed <= available ||
            pw_input(
                error,

@@ -7,8 +7,6 @@
 
 #include "runtime/failure.h"
 
-int64_t pw_memory_available(void); /* bytes; -1: not known */
-
 /* `needed` more bytes will be touched now. */
 bool pw_memory_check(int64_t needed, PwError *error);
 

@@ -130,19 +130,20 @@ static int newest_first(const void *a, const void *b)
     return (one < other) - (one > other);
 }
 
-/* The steps of the states that are there, newest first. A folder that is not there has none. */
-static int list_states(const char *states, int64_t steps[STATES_MAX])
+/* The steps of the states that are there, newest first. A folder that is not there has none; one
+ * that cannot be read must not look like it: the run would begin anew. */
+static bool list_states(const char *states, int64_t steps[STATES_MAX], int *count, PwError *error)
 {
-    int  count  = 0;
     DIR *folder = opendir(states);
+    *count      = 0;
     if (!folder)
-        return 0;
-    for (struct dirent *entry; count < STATES_MAX && (entry = readdir(folder));)
+        return errno == ENOENT || pw_fail(error, "%s: cannot be read: %s", states, strerror(errno));
+    for (struct dirent *entry; *count < STATES_MAX && (entry = readdir(folder));)
         if (step_of(entry->d_name) >= 0)
-            steps[count++] = step_of(entry->d_name);
+            steps[(*count)++] = step_of(entry->d_name);
     closedir(folder);
-    qsort(steps, (size_t)count, sizeof *steps, newest_first);
-    return count;
+    qsort(steps, (size_t)*count, sizeof *steps, newest_first);
+    return true;
 }
 
 static bool state_path(char path[PW_PATH_MAX], const char *states, int64_t step, PwError *error)
@@ -152,14 +153,17 @@ static bool state_path(char path[PW_PATH_MAX], const char *states, int64_t step,
     return pw_disk_join(path, states, name, error);
 }
 
-static bool remove_old(const PwJob *job, const char *states, PwError *error)
+/* States beyond the one that was just saved did not hold, or the run would have gone on from them:
+ * they stay, and do not count, or they would push out those that hold. */
+static bool remove_old(const PwJob *job, const char *states, int64_t saved, PwError *error)
 {
-    int64_t steps[STATES_MAX];
-    int     count = list_states(states, steps);
-    for (int i = NEWEST; i < count; i++) {
-        char    path[PW_PATH_MAX];
-        int64_t every = job->save_every * job->save_keep;
-        if (every > 0 && steps[i] % every == 0)
+    int64_t steps[STATES_MAX], every = job->save_every * job->save_keep;
+    int     count, hold              = 0;
+    if (!list_states(states, steps, &count, error))
+        return false;
+    for (int i = 0; i < count; i++) {
+        char path[PW_PATH_MAX];
+        if (steps[i] > saved || hold++ < NEWEST || (every > 0 && steps[i] % every == 0))
             continue;
         if (!state_path(path, states, steps[i], error) || !pw_disk_remove_folder(path, error))
             return false;
@@ -213,7 +217,7 @@ bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t po
         remove_leftovers(states, error) && pw_disk_join(beside, states, name, error) &&
         pw_disk_make_folder(beside, error) && write_files(team, beside, written, error) &&
         write_manifest(job, beside, saved, written, error) && pw_disk_sync_folder(beside, error) &&
-        move_into_place(states, beside, step, saved, error) && remove_old(job, states, error);
+        move_into_place(states, beside, step, saved, error) && remove_old(job, states, step, error);
     if (!good)
         return false;
     snprintf(saved->hash, sizeof saved->hash, "%s", written[0].hash);
@@ -285,11 +289,11 @@ bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool 
 {
     char    states[PW_PATH_MAX];
     int64_t steps[STATES_MAX];
+    int     count;
     *found = false;
     *saved = (PwSavedState){0};
-    if (!pw_disk_join(states, run, "states", error))
+    if (!pw_disk_join(states, run, "states", error) || !list_states(states, steps, &count, error))
         return false;
-    int count = list_states(states, steps);
     for (int i = 0; i < count; i++) {
         char    folder[PW_PATH_MAX], job_hash[80];
         PwError why;

@@ -40,11 +40,6 @@ static double normal_at(uint64_t state, uint64_t index)
     return radius * (index % 2 ? sin(angle) : cos(angle));
 }
 
-double pw_first_normal(uint64_t seed, const char *tensor, uint64_t index)
-{
-    return normal_at(tensor_seed(seed, tensor), index);
-}
-
 static real *tensor_at(const PwTeam *team, const PwTensor *tensor, int64_t address)
 {
     return (real *)(void *)(team->workers[tensor->rank].arena.at + address);

@@ -5,9 +5,6 @@
 
 #include "runtime/launch.h"
 
-/* Element `index` of a tensor that begins as normal numbers: depends on nothing but these three. */
-double pw_first_normal(uint64_t seed, const char *tensor, uint64_t index);
-
 void pw_weights_from_seed(PwTeam *team);
 bool pw_weights_from_folder(PwTeam *team, const char *folder, PwError *error);
 void pw_tables_fill(PwTeam *team); /* RoPE's cosines and sines */

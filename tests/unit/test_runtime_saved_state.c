@@ -176,29 +176,68 @@ Test(saved_state, a_full_disk_is_told_with_what_is_needed)
     pw_team_close(&saver.team);
 }
 
+/* Turns a bit of a state's file. */
+static void damage(const Saver *saver, int step, const char *name)
+{
+    char path[200];
+    snprintf(path, sizeof path, "%s/states/step-%d/%s", saver->run, step, name);
+    FILE *file = fopen(path, "r+b");
+    cr_assert(file);
+    fseek(file, 12, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, 12, SEEK_SET);
+    fputc(byte ^ 4, file);
+    fclose(file);
+}
+
 Test(saved_state, one_bit_changed_makes_it_be_passed_over)
 {
     static const char *const files[] = {"master.safetensors", "moment1.safetensors",
                                         "moment2.safetensors", "manifest.json"};
     for (int i = 0; i < 4; i++) {
         Saver saver = {0};
-        char  path[200];
         toy_folder(saver.run);
         open_saver(&saver, 1);
         fill(&saver, 1);
         cr_assert(save(&saver, 1));
         fill(&saver, 2);
         cr_assert(save(&saver, 2));
-        snprintf(path, sizeof path, "%s/states/step-2/%s", saver.run, files[i]);
-        FILE *file = fopen(path, "r+b");
-        cr_assert(file);
-        fseek(file, 12, SEEK_SET);
-        int byte = fgetc(file);
-        fseek(file, 12, SEEK_SET);
-        fputc(byte ^ 4, file);
-        fclose(file);
+        damage(&saver, 2, files[i]);
         cr_expect_eq(load(&saver), 1, "%s", files[i]);
         cr_expect(holds(&saver, 1));
         pw_team_close(&saver.team);
     }
+}
+
+/* A run that had to go back behind them keeps what it saves. */
+Test(saved_state, newer_damaged_states_do_not_push_out_one_that_holds)
+{
+    Saver saver = {0};
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    fill(&saver, 6);
+    cr_assert(save(&saver, 6));
+    cr_assert(save(&saver, 7));
+    damage(&saver, 6, "moment1.safetensors");
+    damage(&saver, 7, "master.safetensors");
+    fill(&saver, 3);
+    cr_assert(save(&saver, 3), "%s", saver.error.text);
+    cr_expect_eq(load(&saver), 3);
+    cr_expect(holds(&saver, 3));
+    pw_team_close(&saver.team);
+}
+
+Test(saved_state, a_folder_that_cannot_be_read_is_not_an_empty_one)
+{
+    Saver        saver = {0};
+    PwSavedState saved;
+    bool         found;
+    char         path[200];
+    toy_folder(saver.run);
+    snprintf(path, sizeof path, "%s/states", saver.run);
+    FILE *file = fopen(path, "w");
+    cr_assert(file);
+    fclose(file);
+    cr_expect_not(pw_state_find(toy_job(1), saver.run, &saved, &found, &saver.error));
+    cr_expect(strstr(saver.error.text, "states: cannot be read"), "%s", saver.error.text);
 }
