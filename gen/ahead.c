@@ -52,8 +52,12 @@ RingWriter *ring_open(Region *region, const char *path, Error *error)
     void  *map  = MAP_FAILED;
     if (file >= 0 && pread(file, &ring, sizeof ring, 0) == sizeof ring)
         map = mmap(NULL, ring.data, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (map == MAP_FAILED)
-        return error_fail(error, "%s: cannot be opened: %s", path, strerror(errno)), NULL;
+    if (map == MAP_FAILED) {
+        error_fail(error, "%s: cannot be opened: %s", path, strerror(errno));
+        if (file >= 0)
+            close(file);
+        return NULL;
+    }
     RingWriter *writer = REGION_NEW(region, RingWriter);
     *writer            = (RingWriter){.path  = region_copy(region, path),
                                       .file  = file,

@@ -43,8 +43,7 @@ static bool choose_cost(Compilation *c, Error *error)
 
 char *cost_path(Region *region, const Job *job)
 {
-    return region_format(region, "%.*s.cost.json", (int)(strlen(job->path) - strlen(".lua")),
-                         job->path);
+    return region_format(region, "%s.cost.json", path_without(region, job->path, ".lua"));
 }
 
 static bool open_data(Compilation *c, Error *error)

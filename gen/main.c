@@ -1,4 +1,5 @@
 /* main: the command line, a table. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,8 +63,9 @@ bool argument_number(const Arguments *arguments, const char *name, int64_t least
 {
     const char *text = argument(arguments, name);
     char       *end;
+    errno   = 0;
     *number = text ? strtoll(text, &end, 10) : otherwise;
-    if (text && (end == text || *end || *number < least))
+    if (text && (end == text || *end || errno || *number < least))
         return error_input(error, "--%s: found \"%s\", expected a whole number of at least %lld",
                            name, text, (long long)least);
     return true;
@@ -88,7 +90,9 @@ static bool unknown_option(const Command *command, const char *word, Error *erro
     int         n = 0;
     for (const Option *o = command->options; o->name; o++)
         names[n++] = o->name;
-    names[n++]          = "help";
+    names[n++] = "help";
+    if (takes_job(command))
+        names[n++] = "set";
     names[n]            = NULL;
     const char *nearest = text_nearest(word + strspn(word, "-"), names);
     return error_input(error,

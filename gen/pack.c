@@ -36,11 +36,9 @@ static bool write_text(const Packing *p, const char *name, const char *text, siz
 static bool is_source(const char *name)
 {
     static const char *const suffixes[] = {".c", ".h", ".def"};
-    for (int i = 0; i < COUNT(suffixes); i++) {
-        size_t length = strlen(suffixes[i]), all = strlen(name);
-        if (all > length && !strcmp(name + all - length, suffixes[i]))
+    for (int i = 0; i < COUNT(suffixes); i++)
+        if (text_ends(name, suffixes[i]))
             return true;
-    }
     return false;
 }
 
@@ -349,11 +347,7 @@ static bool compile_trainer(const Packing *p)
 {
     const char *build  = path_join(p->region, p->folder, "build");
     const char *argv[] = {build, "--quiet", NULL};
-    int         status = process_run(argv, p->error);
-    return status == 0 || (status > 0 && error_fail(p->error,
-                                                    "%s: ended with status %d; what the "
-                                                    "compiler said stands above",
-                                                    build, status));
+    return process_must_run(argv, p->error);
 }
 
 static bool pack_into(const Packing *p, PackOptions options)

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gen/base/text.h"
+
 char *file_read(Region *region, const char *path, size_t limit, size_t *length, Error *error)
 {
     FILE *stream = fopen(path, "rb");
@@ -253,4 +255,12 @@ const char *path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+char *path_without(Region *region, const char *path, const char *ending)
+{
+    size_t length = strlen(path), tail = strlen(ending);
+    return region_format(region, "%.*s",
+                         (int)(length > tail && text_ends(path, ending) ? length - tail : length),
+                         path);
 }

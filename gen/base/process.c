@@ -10,12 +10,18 @@
 
 extern char **environ;
 
-static int wait_for(pid_t child)
+int process_status(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int process_wait(pid_t child)
 {
     int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return EXIT_FAILED;
+    return process_status(status);
 }
 
 int process_run(const char *const *argv, Error *error)
@@ -24,7 +30,7 @@ int process_run(const char *const *argv, Error *error)
     int   failed = posix_spawnp(&child, argv[0], NULL, NULL, (char *const *)argv, environ);
     if (failed)
         return error_fail(error, "%s: cannot be started: %s", argv[0], strerror(failed)), -1;
-    return wait_for(child);
+    return process_wait(child);
 }
 
 int process_read(const char *const *argv, Text *out, Error *error)
@@ -49,5 +55,23 @@ int process_read(const char *const *argv, Text *out, Error *error)
         else if (errno != EINTR)
             break;
     close(ends[0]);
-    return wait_for(child);
+    return process_wait(child);
+}
+
+static bool must(const char *program, int status, Error *error)
+{
+    if (status <= 0)
+        return status == 0;
+    return (status == EXIT_INPUT ? error_input : error_fail)(
+        error, "%s: ended with status %d; what it said stands above", program, status);
+}
+
+bool process_must_run(const char *const *argv, Error *error)
+{
+    return must(argv[0], process_run(argv, error), error);
+}
+
+bool process_must_read(const char *const *argv, Text *out, Error *error)
+{
+    return must(argv[0], process_read(argv, out, error), error);
 }

@@ -18,7 +18,6 @@ typedef struct Block {
 struct Region {
     Block *newest; /* where the next allocation is tried */
     Block *large;  /* blocks of one allocation           */
-    size_t bytes;  /* handed out                         */
 };
 
 static void *memory_or_leave(size_t bytes)
@@ -64,11 +63,6 @@ void region_free(Region *region)
     free(region);
 }
 
-size_t region_bytes(const Region *region)
-{
-    return region->bytes;
-}
-
 static size_t next_room(const Block *newest)
 {
     if (!newest)
@@ -80,7 +74,6 @@ void *region_alloc(Region *region, size_t bytes)
 {
     size_t rounded =
         bytes > SIZE_MAX - ALIGNMENT ? SIZE_MAX : (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    region->bytes += rounded;
     if (rounded > FIRST_BLOCK / 2) {
         region->large = block_new(region->large, rounded);
         return region->large->memory;

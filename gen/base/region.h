@@ -10,7 +10,6 @@ typedef struct Region Region;
 
 Region *region_new(void);
 void    region_free(Region *region); /* NULL is allowed */
-size_t  region_bytes(const Region *region);
 
 /* Zeroed memory, aligned to 16 bytes; never NULL: running out of memory ends the process with
  * status 1 and a message. */

@@ -133,15 +133,20 @@ const char *text_nearest(const char *word, const char *const *names)
     return nearest;
 }
 
-typedef struct Unit {
-    const char *name;
-    int64_t     size;
-} Unit;
+bool text_ends(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
 
 /* DIGITS[.DIGITS] [spaces] UNIT. The number may have a fraction where the product is whole: it is
- * computed in integers, so that "0.1 KB" is 100 bytes and nothing is rounded. */
-static bool to_quantity(const char *text, const Unit *units, int nunits, int64_t *quantity)
+ * computed in integers, so that "0.5K" is 512 tokens and nothing is rounded. */
+bool text_to_tokens(const char *text, int64_t *tokens)
 {
+    static const struct {
+        const char *name;
+        int64_t     size;
+    } units[]       = {{"", 1}, {"tokens", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}};
     __int128 number = 0, divisor = 1;
     bool     fraction = false;
     if (!isdigit((unsigned char)*text))
@@ -160,40 +165,14 @@ static bool to_quantity(const char *text, const Unit *units, int nunits, int64_t
         return false;
     while (*text == ' ')
         text++;
-    for (int i = 0; i < nunits; i++) {
+    for (int i = 0; i < COUNT(units); i++) {
         if (strcmp(text, units[i].name) != 0)
             continue;
         __int128 product = number * units[i].size;
         if (product % divisor != 0 || product / divisor > INT64_MAX)
             return false;
-        *quantity = (int64_t)(product / divisor);
+        *tokens = (int64_t)(product / divisor);
         return true;
     }
     return false;
-}
-
-bool text_to_bytes(const char *text, int64_t *bytes)
-{
-    static const Unit units[] = {
-        {"", 1},
-        {"B", 1},
-        {"bytes", 1},
-        {"KiB", 1 << 10},
-        {"MiB", 1 << 20},
-        {"GiB", 1 << 30},
-        {"TiB", INT64_C(1) << 40},
-        {"KB", 1000},
-        {"MB", 1000000},
-        {"GB", 1000000000},
-        {"TB", INT64_C(1000000000000)},
-    };
-    return to_quantity(text, units, COUNT(units), bytes);
-}
-
-bool text_to_tokens(const char *text, int64_t *tokens)
-{
-    static const Unit units[] = {
-        {"", 1}, {"tokens", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30},
-    };
-    return to_quantity(text, units, COUNT(units), tokens);
 }

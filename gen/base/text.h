@@ -27,10 +27,10 @@ const char *text_double(Region *region, double value);
 /* The nearest of `names` (NULL-terminated) to a mistyped word, or NULL if none is near. */
 const char *text_nearest(const char *word, const char *const *names);
 
-/* "512 MiB", "2K", "1e-3", "2%": whole text or false. Units: KiB MiB GiB TiB, KB MB GB TB for
- * bytes; K and M are 1,024 and 1,024 squared for tokens: "2K" is 2,048, as context lengths are
- * written. */
-bool text_to_bytes(const char *text, int64_t *bytes);
+bool text_ends(const char *text, const char *end);
+
+/* "2K", "1.5 M", "300 tokens": the whole text or false. K, M and G are powers of 1,024: "2K" is
+ * 2,048, as context lengths are written. */
 bool text_to_tokens(const char *text, int64_t *tokens);
 
 #endif

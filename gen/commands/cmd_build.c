@@ -25,7 +25,7 @@ static bool run(const Arguments *arguments, Error *error)
     const char *folder = argument(arguments, "output");
     if (!folder)
         folder = region_format(arguments->region, "%s.trainer",
-                               job_stem(arguments->region, arguments->words[0]));
+                               path_without(arguments->region, arguments->words[0], ".lua"));
     job.plan_path = argument(arguments, "from");
     if (!pack(&job, folder, pack_options, error))
         return false;

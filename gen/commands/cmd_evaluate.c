@@ -1,6 +1,4 @@
 /* evaluate: loss, perplexity and bits per byte of a trained run on held-out documents. */
-#include <stdio.h>
-
 #include "gen/base/file.h"
 #include "gen/base/process.h"
 #include "gen/commands/job_command.h"
@@ -25,10 +23,8 @@ static bool run(const Arguments *arguments, Error *error)
         argv[n++] = "--data", argv[n++] = argument(arguments, "data");
     if (argument(arguments, "json"))
         argv[n++] = "--json";
-    argv[n]    = NULL;
-    int status = process_run(argv, error);
-    return status == 0 ||
-           (status > 0 && error_fail(error, "%s: ended with status %d", argv[0], status));
+    argv[n] = NULL;
+    return process_must_run(argv, error);
 }
 
 const Command command_evaluate = {

@@ -1,6 +1,4 @@
 /* export: a trained run -> a Hugging Face folder. */
-#include <stdio.h>
-
 #include "gen/base/file.h"
 #include "gen/base/process.h"
 #include "gen/commands/job_command.h"
@@ -25,9 +23,7 @@ static bool run(const Arguments *arguments, Error *error)
                           "--out",
                           run_path,
                           NULL};
-    int         status = process_run(argv, error);
-    return status == 0 ||
-           (status > 0 && error_fail(error, "%s: ended with status %d", argv[0], status));
+    return process_must_run(argv, error);
 }
 
 const Command command_export = {

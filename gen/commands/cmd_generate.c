@@ -60,13 +60,6 @@ static void print_answer(Region *region, const Tokenizer *tokenizer, const char 
     printf("\n");
 }
 
-static bool trainer_answers(const char *const *argv, Text *answer, Error *error)
-{
-    int status = process_read(argv, answer, error);
-    return status == 0 ||
-           (status > 0 && error_fail(error, "%s: ended with status %d", argv[0], status));
-}
-
 static bool run(const Arguments *arguments, Error *error)
 {
     Region     *region   = arguments->region;
@@ -111,7 +104,7 @@ static bool run(const Arguments *arguments, Error *error)
                                NULL};
     bool        good        = file_write(text, numbers, strlen(numbers), error) &&
                 store_program(region, &job, program, count, tokens, error) &&
-                trainer_answers(argv, &answer, error);
+                process_must_read(argv, &answer, error);
     if (good)
         print_answer(region, tokenizer, prompt, answer.at);
     unlink(program);

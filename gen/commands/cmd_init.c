@@ -17,19 +17,13 @@ static const Option options[] = {
     {0},
 };
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
-}
-
 static void add_data(Text *text, const char *data, const char *context)
 {
     text_add(text,
              "  -- documents: a folder or a glob of UTF-8 text; jsonl { files = ... }; or a token "
              "set in Megatron's\n  -- format. What is longer than the context is split; "
              "\"cut\" and \"error\" are the others.\n");
-    if (ends_with(data, ".idx"))
+    if (text_ends(data, ".idx"))
         text_add(text,
                  "  data    = token_set { prefix = \"%.*s\", context = \"%s\", long = \"split\", "
                  "held_out = \"1%%\" },\n",
@@ -88,7 +82,7 @@ static bool run(const Arguments *arguments, Error *error)
     const char *context = argument(arguments, "context");
     const char *folder  = path_folder(region, path);
     int64_t     ranks   = 2, tokens;
-    if (!ends_with(path, ".lua"))
+    if (!text_ends(path, ".lua"))
         return error_input(error, "pipewright init: found \"%s\", expected a name ending in .lua",
                            path);
     if (file_exists(path) && !argument(arguments, "force"))
@@ -114,7 +108,7 @@ static bool run(const Arguments *arguments, Error *error)
         (!file_exists(editor) && !file_write(editor, luarc.at, luarc.length, error)))
         return false;
     printf("%s: a starter job; next: pipewright %s %s\n", path,
-           data && ends_with(data, ".idx") ? "plan" : "data", path);
+           data && text_ends(data, ".idx") ? "plan" : "data", path);
     return true;
 }
 

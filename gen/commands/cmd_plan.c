@@ -1,7 +1,6 @@
 /* plan: one step's plan, as text for people, JSON, or a picture; lowered and proven before it is
  * shown, so that its peak is the one that the runtime will use. */
 #include <stdio.h>
-#include <string.h>
 
 #include "gen/base/file.h"
 #include "gen/base/text.h"

@@ -1,7 +1,6 @@
 /* prove: programs of all ranks, as a listing or stored: proven, or the instruction that is wrong.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "gen/base/file.h"
 #include "gen/commands/job_command.h"

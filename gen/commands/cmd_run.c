@@ -118,19 +118,6 @@ static pid_t start_trainer(const Arguments *arguments, const char *artifact, con
     return child;
 }
 
-static int status_of(int status)
-{
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static int wait_for(pid_t child)
-{
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status_of(status);
-}
-
 /* Waits for the trainer. A planner that is killed before it is done can no longer say so: the ring
  * says it for it, and the trainer saves and stops. */
 static int wait_for_both(pid_t child, pid_t planner, const char *ring)
@@ -140,8 +127,8 @@ static int wait_for_both(pid_t child, pid_t planner, const char *ring)
         pid_t ended = waitpid(-1, &status, 0);
         if (ended == child) {
             kill(planner, SIGTERM);
-            wait_for(planner);
-            return status_of(status);
+            process_wait(planner);
+            return process_status(status);
         }
         if (ended == planner && WIFSIGNALED(status))
             ring_abandon(ring, WTERMSIG(status));
@@ -174,11 +161,11 @@ static bool run_artifact_folder(const Arguments *arguments, const char *folder, 
                            folder);
     if (!file_exists(path_join(region, folder, "train"))) {
         const char *build[] = {path_join(region, folder, "build"), NULL};
-        if (process_run(build, error) != 0)
+        if (!process_must_run(build, error))
             return false;
     }
     pid_t child = start_trainer(arguments, folder, argument(arguments, "data"), run, steps, error);
-    return child > 0 && end_with(wait_for(child));
+    return child > 0 && end_with(process_wait(child));
 }
 
 /* Bytes for the ring: a few times what the first program takes in each slot. */
@@ -206,7 +193,7 @@ static bool run_job(const Arguments *arguments, Error *error)
         return false;
     const char *run = argument(arguments, "out");
     if (!run)
-        run = region_format(region, "%s.run", job_stem(region, arguments->words[0]));
+        run = region_format(region, "%s.run", path_without(region, arguments->words[0], ".lua"));
     const char *data = argument(arguments, "data") ? argument(arguments, "data") : job.prefix;
     if (!data)
         return error_input(error, "%s: the job knows only lengths; give --data PREFIX to train",
@@ -229,7 +216,9 @@ static bool run_job(const Arguments *arguments, Error *error)
     pid_t planner = fork();
     if (planner == 0)
         _exit(ahead_run(&job, ring, resume.step, steps));
-    pid_t child = planner < 0 ? -1 : start_trainer(arguments, artifact, data, run, steps, error);
+    if (planner < 0)
+        return error_fail(error, "the planner cannot be started: %s", strerror(errno));
+    pid_t child = start_trainer(arguments, artifact, data, run, steps, error);
     return child > 0 && end_with(wait_for_both(child, planner, ring));
 }
 

@@ -1,6 +1,5 @@
 /* stats: the lengths of a data set, as text, picture and form. */
 #include <stdio.h>
-#include <string.h>
 
 #include "gen/base/file.h"
 #include "gen/commands/command.h"
@@ -17,21 +16,15 @@ typedef struct Subject {
     JobDocuments documents;
 } Subject;
 
-static bool ends_in(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 static bool open_subject(const Arguments *arguments, Subject *subject, Error *error)
 {
     Region     *region = arguments->region;
     const char *path   = arguments->words[0];
-    if (ends_in(path, ".lua")) {
+    if (text_ends(path, ".lua")) {
         subject->job = job_parse(region, path, arguments->sets, error);
         return subject->job && data_open(region, subject->job, &subject->documents, error);
     }
-    if (ends_in(path, ".idx")) {
+    if (text_ends(path, ".idx")) {
         subject->documents.index = index_open(region, path, error);
         return subject->documents.index != NULL;
     }

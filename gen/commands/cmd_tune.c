@@ -1,6 +1,5 @@
 /* tune: measures this machine for one job and keeps the cost table beside it. */
 #include <stdio.h>
-#include <string.h>
 
 #include "gen/base/file.h"
 #include "gen/commands/job_command.h"

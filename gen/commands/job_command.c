@@ -1,11 +1,6 @@
 /* job_command: see job_command.h. */
 #include "gen/commands/job_command.h"
 
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "gen/base/file.h"
 
 bool open_job(const Arguments *arguments, bool needs_data, Compilation *job, Error *error)
@@ -48,21 +43,4 @@ bool open_artifact(Region *region, const char *folder, Compilation *job, Error *
            (job->layout = layout_read(region, text, path, error)) &&
            (text = read_form(region, folder, "inputs/cost.json", &path, error)) &&
            (job->cost = cost_read(region, text, path, error));
-}
-
-bool print_or_write(const Arguments *arguments, const char *option, const char *text, Error *error)
-{
-    const char *path = argument(arguments, option);
-    if (path)
-        return file_write(path, text, strlen(text), error);
-    fputs(text, stdout);
-    return true;
-}
-
-char *job_stem(Region *region, const char *path)
-{
-    size_t length = strlen(path);
-    if (length > 4 && !strcmp(path + length - 4, ".lua"))
-        length -= 4;
-    return region_format(region, "%.*s", (int)length, path);
 }

@@ -16,10 +16,4 @@ const char *run_artifact(Region *region, const char *run, Error *error);
  * not made anew. */
 bool open_artifact(Region *region, const char *folder, Compilation *job, Error *error);
 
-/* Prints a text to standard output, or writes it to the file that `option` names. */
-bool print_or_write(const Arguments *arguments, const char *option, const char *text, Error *error);
-
-/* "longdocs.lua" -> "longdocs"; the folder stays. */
-char *job_stem(Region *region, const char *path);
-
 #endif

@@ -16,20 +16,12 @@
 #define LARGEST_LENGTHS ((size_t)1 << 32)
 #define LARGEST_RECORD ((size_t)1 << 20)
 
-/* `path` without this ending, if it has it. */
-static const char *without(Region *region, const char *path, const char *ending)
-{
-    size_t length = strlen(path), tail = strlen(ending);
-    if (length > tail && strcmp(path + length - tail, ending) == 0)
-        length -= tail;
-    return region_format(region, "%.*s", (int)length, path);
-}
-
-const char *data_prefix(Region *region, const Job *job)
+/* Where the job's token set is: beside the job file, JOB.data/tokens, or what token_set names. */
+static const char *data_prefix(Region *region, const Job *job)
 {
     if (job->data.kind == DATA_TOKEN_SET)
-        return without(region, path_join(region, job->folder, job->data.path), ".idx");
-    return region_format(region, "%s.data/tokens", without(region, job->path, ".lua"));
+        return path_without(region, path_join(region, job->folder, job->data.path), ".idx");
+    return region_format(region, "%s.data/tokens", path_without(region, job->path, ".lua"));
 }
 
 /* What the token set depends on beside its sources. */
@@ -166,7 +158,7 @@ static bool open_lengths(Region *region, const Job *job, JobDocuments *documents
 
 bool data_open(Region *region, const Job *job, JobDocuments *documents, Error *error)
 {
-    *documents = (JobDocuments){.name = without(region, path_name(job->path), ".lua")};
+    *documents = (JobDocuments){.name = path_without(region, path_name(job->path), ".lua")};
     if (job->data.kind == DATA_LENGTHS)
         return open_lengths(region, job, documents, error);
     const char *prefix = data_prefix(region, job);

@@ -27,9 +27,6 @@ typedef void DataProgress(void *context, int64_t done, int64_t total);
 bool data_make(Region *region, const Job *job, DataProgress *progress, void *context,
                DataReport *report, Error *error);
 
-/* Where the job's token set is: beside the job file, JOB.data/tokens, or what token_set names. */
-const char *data_prefix(Region *region, const Job *job);
-
 /* What a job is planned from: a token set's index, or lengths alone; the other one is NULL. */
 typedef struct JobDocuments {
     TokenIndex *index;

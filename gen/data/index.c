@@ -192,17 +192,9 @@ static bool read_prompts(Region *region, TokenIndex *index, Error *error)
     return true;
 }
 
-static const char *prefix_of(Region *region, const char *path)
-{
-    size_t length = strlen(path);
-    if (length > 4 && strcmp(path + length - 4, ".idx") == 0)
-        length -= 4;
-    return region_format(region, "%.*s", (int)length, path);
-}
-
 TokenIndex *index_open(Region *region, const char *path, Error *error)
 {
-    const char *prefix  = prefix_of(region, path);
+    const char *prefix  = path_without(region, path, ".idx");
     const char *name    = region_format(region, "%s.idx", prefix);
     int64_t     bin     = file_size(region_format(region, "%s.bin", prefix));
     Region     *reading = region_new(); /* the file's bytes go when they are read */

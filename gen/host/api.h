@@ -19,7 +19,6 @@ typedef struct Api {
 void api_push_host(lua_State *lua, Api *api);
 
 /* api_plan.c */
-void  api_push_batch(lua_State *lua, const Api *api);
 void  api_push_layout(lua_State *lua, const Api *api);
 Plan *api_take_plan(lua_State *lua, int index, Api *api); /* checked; raises */
 

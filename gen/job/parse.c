@@ -144,11 +144,8 @@ static bool find_policies(Region *region, Parsing *parsing, Error *error)
         return false;
     parsing->policies = REGION_ARRAY(region, char *, count + 1);
     for (int i = 0; i < count; i++) {
-        size_t length = strlen(names[i]);
-        if (length <= 4 || strcmp(names[i] + length - 4, ".lua") != 0)
-            continue;
-        names[i][length - 4]                    = 0;
-        parsing->policies[parsing->npolicies++] = names[i];
+        if (text_ends(names[i], ".lua"))
+            parsing->policies[parsing->npolicies++] = path_without(region, names[i], ".lua");
     }
     return true;
 }

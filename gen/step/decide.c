@@ -5,7 +5,6 @@
  * that plan_check refuses stands   first of a step: everything after it only carries out what was
  * decided here */
 #include <lauxlib.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gen/base/data_folder.h"
@@ -82,8 +81,7 @@ static int run_policy(lua_State *lua)
 
 const char *policy_file(Region *region, const Job *job, Error *error)
 {
-    size_t length  = strlen(job->policy);
-    bool   is_file = length > 4 && strcmp(job->policy + length - 4, ".lua") == 0;
+    bool is_file = text_ends(job->policy, ".lua");
     if (is_file && job->policy[0] == '/')
         return job->policy;
     if (is_file)

@@ -95,7 +95,7 @@ bool lower_is_written(const Lowering *lowering, int rank, int buffer)
     return lowering->writers[rank].written[buffer];
 }
 
-void lower_set_written(Lowering *lowering, int rank, int buffer)
+static void set_written(Lowering *lowering, int rank, int buffer)
 {
     lowering->writers[rank].written[buffer] = true;
 }
@@ -303,7 +303,7 @@ static int written_value(Lowering *lowering, int rank, const char *name, int64_t
     int buffer = lower_buffer(lowering, rank, name, rows, row_bytes);
     if (lower_is_written(lowering, rank, buffer))
         buffer = renew_buffer(lowering, rank, name);
-    lower_set_written(lowering, rank, buffer);
+    set_written(lowering, rank, buffer);
     return buffer;
 }
 
@@ -587,7 +587,7 @@ void lower_clear(Lowering *lowering, int rank, int buffer)
     clear->noperands   = 1;
     clear->count       = lowering->program->ranks[rank].buffers[buffer].rows *
                    lowering->program->ranks[rank].buffers[buffer].row_bytes / lowering->real_bytes;
-    lower_set_written(lowering, rank, buffer);
+    set_written(lowering, rank, buffer);
 }
 
 /* The first call that touches its weights' gradients writes them, later ones add. Where only some
@@ -604,7 +604,7 @@ static int first_flag(Lowering *lowering, const About *about, const Operand *ope
         if (about->codelet->operands[i].role != ROLE_DWEIGHT ||
             lower_is_written(lowering, about->rank, operands[i].buffer))
             continue;
-        lower_set_written(lowering, about->rank, operands[i].buffer);
+        set_written(lowering, about->rank, operands[i].buffer);
         if (fresh < all)
             lower_clear(lowering, about->rank, operands[i].buffer);
     }

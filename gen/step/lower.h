@@ -63,7 +63,6 @@ int lower_buffer(Lowering *lowering, int rank, const char *name, int64_t rows, i
 /* The same without making one: -1. */
 int  lower_find(const Lowering *lowering, int rank, const char *name);
 bool lower_is_written(const Lowering *lowering, int rank, int buffer);
-void lower_set_written(Lowering *lowering, int rank, int buffer);
 /* All rows of a buffer. */
 Operand lower_operand(const Lowering *lowering, int rank, int buffer, Access access);
 

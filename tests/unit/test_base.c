@@ -8,6 +8,7 @@
 
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
+#include "gen/base/process.h"
 #include "gen/base/random.h"
 #include "gen/base/text.h"
 
@@ -85,43 +86,62 @@ Test(base, doubles_read_back_to_the_same_bits)
     }
 }
 
-Test(base, sizes_are_whole_or_refused)
+Test(base, token_counts_are_exact)
 {
     static const struct {
         const char *text;
-        int64_t     bytes; /* -1: refused */
+        int64_t     tokens; /* -1: refused */
     } cases[] = {
-        {"512 MiB", 512 << 20},
-        {"1 GiB", 1 << 30},
-        {"80GB", 80000000000},
-        {"0.5 KiB", 512},
-        {"1.5 KB", 1500},
+        {"2K", 2048},
+        {"1 M", 1 << 20},
+        {"3G", INT64_C(3) << 30},
+        {"0.5K", 512},
+        {"1.5 K", 1536},
         {"17", 17},
-        {"17 B", 17},
-        {"0.1 KiB", -1},
-        {"80 GB/s", -1},
+        {"17 tokens", 17},
+        {"0.1K", -1},
+        {"2 KiB", -1},
         {"", -1},
         {"-1", -1},
         {"1.", -1},
-        {".5 GiB", -1},
+        {".5K", -1},
         {"1e3", -1},
         {"9223372036854775807", INT64_MAX},
         {"9223372036854775808", -1},
-        {"9000000000 GiB", -1},
-        {"4 gib", -1},
+        {"9000000000G", -1},
+        {"4 k", -1},
         {" 4", -1},
-        {"1.2.3 KB", -1},
+        {"1.2.3K", -1},
     };
     for (int i = 0; i < COUNT(cases); i++) {
-        int64_t bytes = -1;
-        bool    read  = text_to_bytes(cases[i].text, &bytes);
-        cr_assert_eq(read, cases[i].bytes >= 0, "%s", cases[i].text);
-        cr_assert(!read || bytes == cases[i].bytes, "%s", cases[i].text);
+        int64_t tokens = -1;
+        bool    read   = text_to_tokens(cases[i].text, &tokens);
+        cr_assert_eq(read, cases[i].tokens >= 0, "%s", cases[i].text);
+        cr_assert(!read || tokens == cases[i].tokens, "%s", cases[i].text);
     }
-    int64_t tokens;
-    cr_assert(text_to_tokens("2K", &tokens) && tokens == 2048);
-    cr_assert(text_to_tokens("1 M", &tokens) && tokens == 1048576);
-    cr_assert(!text_to_tokens("2 KiB", &tokens));
+}
+
+Test(base, a_path_loses_its_ending_once)
+{
+    cr_assert_str_eq(path_without(region, "a/b.lua", ".lua"), "a/b");
+    cr_assert_str_eq(path_without(region, "a.lua.lua", ".lua"), "a.lua");
+    cr_assert_str_eq(path_without(region, "ajob", ".lua"), "ajob");
+    cr_assert_str_eq(path_without(region, ".lua", ".lua"), ".lua");
+}
+
+Test(base, a_program_that_fails_is_an_error_of_its_kind)
+{
+    static const char *const good[]    = {"sh", "-c", "exit 0", NULL};
+    static const char *const input[]   = {"sh", "-c", "exit 2", NULL};
+    static const char *const killed[]  = {"sh", "-c", "kill -9 $$", NULL};
+    static const char *const missing[] = {"/nowhere/at/all", NULL};
+    Error                    error     = {0};
+    cr_expect(process_must_run(good, &error));
+    cr_expect(!process_must_run(input, &error) && error.status == EXIT_INPUT);
+    cr_expect(!process_must_run(killed, &error) && error.status == EXIT_FAILED);
+    cr_expect(strstr(error.text, "status 137"), "%s", error.text);
+    cr_expect(!process_must_run(missing, &error) && error.status == EXIT_FAILED);
+    cr_expect(strstr(error.text, "cannot be started"), "%s", error.text);
 }
 
 Test(base, sizes_are_shown_exactly_when_short)
