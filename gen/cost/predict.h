@@ -1,4 +1,4 @@
-/* predict: what a plan costs, by the rule of plan-format.md, without lowering it.
+/* predict: what a plan costs, by the rule of docs/PLAN.md, without lowering it.
  * costs_of_plan fills in what `--with-costs` prints; everything else follows from that alone, so
  * that any program that reads the JSON finds the same. */
 #ifndef PIPEWRIGHT_PREDICT_H

@@ -61,8 +61,7 @@ int64_t model_flops_per_token(const Model *model, Part part)
     return flops;
 }
 
-/* --- Printing -----------------------------------------------------------------------------------
- */
+/* --- Printing --- */
 
 static void print_weight(const Model *model, const ModelWeight *weight, Text *out)
 {
@@ -121,8 +120,7 @@ void model_print(const Model *model, Text *out)
     }
 }
 
-/* --- Reading ------------------------------------------------------------------------------------
- */
+/* --- Reading --- */
 
 enum { MAX_WORDS = 64 };
 
@@ -349,8 +347,7 @@ Model *model_read(Region *region, const char *text, const char *name, Error *err
     return reader.model;
 }
 
-/* --- Checking -----------------------------------------------------------------------------------
- */
+/* --- Checking --- */
 
 static bool check_weights(const Model *model, Error *error)
 {

@@ -1,5 +1,5 @@
 /* plan: reads and prints `pipewright-plan-1`, the four decisions of one step as JSON.
- * Reading checks the form: fields, types, ranges, and what the spine does not place yet. Whether a
+ * Reading checks the form: fields, types, ranges, and what is not placed yet. Whether a
  * plan makes sense for a batch and a layout is plan_check's question (plan_check.c). */
 #include "gen/forms/plan.h"
 
@@ -70,7 +70,7 @@ static bool read_sequences(const Fields *at, Plan *plan)
     return true;
 }
 
-/* A list of ranks; the spine knows lists of one. */
+/* A list of ranks; lists of one, until several ranks share a stage. */
 static bool read_one_rank(const Fields *at, const char *name, const json_t *list, int nranks,
                           int *rank)
 {

@@ -1,6 +1,6 @@
 /* plan: the four decisions of one step and nothing else, `pipewright-plan-1`.
  *   made by    decide (runs the policy), or read from a file;  read by expand, predict, pictures
- *   printed    as JSON (docs in plan-format), which reads back */
+ *   printed    as JSON, docs/PLAN.md, which reads back */
 #ifndef PIPEWRIGHT_PLAN_H
 #define PIPEWRIGHT_PLAN_H
 
@@ -23,7 +23,7 @@ typedef struct Chunk {
 } Chunk;
 
 typedef struct PlanStage {
-    int *ranks; /* [nranks]; more than one: `not yet` in the spine                             */
+    int *ranks; /* [nranks]; more than one: is refused, "not yet"                              */
     int  nranks;
     int  first, past; /* half layers                                                           */
 } PlanStage;
@@ -46,7 +46,7 @@ typedef struct Order {
     int            count;
 } Order;
 
-/* What `--with-costs` adds: `plan-format.md`. Arrays over the stages of the chunk's pipeline. */
+/* What `--with-costs` adds: docs/PLAN.md. Arrays over the stages of the chunk's pipeline. */
 typedef struct ChunkCosts {
     double *forward, *backward, *weight, *transfer;
     double (*rebuild)[3];

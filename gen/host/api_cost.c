@@ -121,7 +121,7 @@ static void set_wholes(lua_State *lua, const char *name, const int64_t *value, i
     lua_setfield(lua, -2, name);
 }
 
-/* cost:chunk(segments [, stages]) -> the fields of plan-format.md, lists over the stages */
+/* cost:chunk(segments [, stages]) -> the fields of docs/PLAN.md, lists over the stages */
 static int costs_of_chunk(lua_State *lua)
 {
     Api        *api   = api_of(lua);

@@ -79,8 +79,7 @@ static Child *child_of(lua_State *lua)
     return *(Child **)lua_getextraspace(lua);
 }
 
-/* --- The child's side of the pipe ---------------------------------------------------------------
- */
+/* --- The child's side of the pipe --- */
 
 enum FrameKind { FRAME_ANSWER = 'a', FRAME_ERROR = 'e', FRAME_INCLUDE = 'i', FRAME_PRINT = 'p' };
 
@@ -119,8 +118,7 @@ _Noreturn static void end_with_error(const Child *child, const char *message)
     _exit(0);
 }
 
-/* --- Budgets ------------------------------------------------------------------------------------
- */
+/* --- Budgets --- */
 
 /* The line of a user's script that is being run. Where tail calls hid it the last one stays, and
  * ours is better than none. */
@@ -191,8 +189,7 @@ static void *allocate_counted(void *context, void *old, size_t old_bytes, size_t
     return grown;
 }
 
-/* --- What scripts and `main` call ---------------------------------------------------------------
- */
+/* --- What scripts and `main` call --- */
 
 /* Chunk names: users' begin with '@', ours with '='. Lua cuts long ones; the file's name is enough.
  */
@@ -355,8 +352,7 @@ static int nearest(lua_State *lua)
     return 1;
 }
 
-/* --- The child ----------------------------------------------------------------------------------
- */
+/* --- The child --- */
 
 /* Keeps nothing open but the pipe, and takes limits that kill. */
 static void confine(int pipe, int64_t bytes, double seconds)
@@ -499,8 +495,7 @@ _Noreturn static void live(const Sandbox *sandbox, int pipe, Whereabouts *place)
     _exit(0);
 }
 
-/* --- The parent ---------------------------------------------------------------------------------
- */
+/* --- The parent --- */
 
 typedef struct Listener {
     Region        *region;

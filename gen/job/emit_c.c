@@ -1,6 +1,6 @@
 /* emit_c: prints the codelet table as C that people read.
  *   reads    a codelet table; writes the text of shapes.h, codelets.h, codelets.c
- *   stands   beside emit_cuda: the same table, another printer; it decides nothing
+ *   stands   under emit, which adds what the runtime knows of the job; it decides nothing
  * A codelet is a straight line: pointers are fetched, places in scratch taken, and then comes one
  * kernel call a line. */
 #include <string.h>

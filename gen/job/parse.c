@@ -1,9 +1,9 @@
 /* parse: the user's Lua file -> job.
  *   reads    the file, what it includes, lua/job.lua and what that needs
  *   writes   Job, its model; its tree with every field's origin
- *   fails    what lua/job.lua finds wrong: file, line, field, found, expected, the nearest right
- * name stands   first: everything else is made from what it returns The file runs in the sandbox;
- * lua/job.lua checks it and fills in defaults there. */
+ *   fails    what lua/job.lua finds wrong: file, line, field, found, expected, nearest right name
+ *   stands   first: everything else is made from what it returns
+ * The file runs in the sandbox; lua/job.lua checks it and fills in defaults there. */
 #include <string.h>
 
 #include <lauxlib.h>

@@ -1,10 +1,10 @@
 /* place: divides the model into stages, and gives every weight its home.
- *   reads    the job (ranks, stages, memory); the cost of each half layer, embedding and head
- * counted writes   the layout: stages, homes, the static map of each rank fails    more stages than
- * half layers; a static part that is larger than the memory stands   after tune: what is even
- * depends on what things cost Stage s is on rank s modulo ranks. Borders between whole layers are
- * kept where those inside layers would gain less than 1%. A weight's home is the rank of the stage
- * that runs it. */
+ *   reads    the job (ranks, stages, memory); the cost of each half layer, of embedding and head
+ *   writes   the layout: stages, homes, the static map of each rank
+ *   fails    more stages than half layers; a static part that is larger than the memory
+ *   stands   after tune: what is even depends on what things cost
+ * Stage s is on rank s modulo ranks. Borders between whole layers are kept where those inside
+ * layers would gain less than 1%. A weight's home is the rank of the stage that runs it. */
 #include <inttypes.h>
 
 #include "gen/cost/pricing.h"

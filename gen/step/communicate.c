@@ -1,17 +1,18 @@
-/* communicate: adds the messages that bring a value from the rank that makes it to one that uses
- * it. reads    a program as expand makes it: a value has the same name on every rank writes   send,
- * sent, receive, wait; their numbers; Program.order fails    where some rank would wait for ever:
- * never for a plan that plan_check let through stands   after expand, which knows no messages;
- * before overlap and allocate, which move and count what is added here A value has pieces: rows
- * that one rank writes. Whatever a rank reads of a value and no instruction of its own makes is the
- * intersection with the others' pieces; adjacent rows of one maker are one message. A piece is sent
- * when its maker is done with it, and awaited where its user's operation begins; what stands in a
- * static buffer at the step's start is sent as early as the order of needs allows; what only the
- * end of the step needs, in the user's order, when the maker's own operations are done. Each
- * ordered pair of ranks is one queue, in the order of sends; receives are posted in that order, at
- * the latest when one of them is needed. `sent` stands after the rank's next operation. Then all
- * ranks run on the weakest machine (trap 1.3): where `sent`s would hold up everyone, they go later.
- */
+/* communicate: adds the messages that bring a value from its maker's rank to one that uses it.
+ *   reads    a program as expand makes it: a value has the same name on every rank
+ *   writes   send, sent, receive, wait; their numbers; Program.order
+ *   fails    where some rank would wait for ever: never for a plan that plan_check let through
+ *   stands   after expand, which knows no messages; before overlap and allocate, which move and
+ *            count what is added here
+ * A value has pieces: rows that one rank writes. Whatever a rank reads of a value and no
+ * instruction of its own makes is the intersection with the others' pieces; adjacent rows of one
+ * maker are one message. A piece is sent when its maker is done with it, and awaited where its
+ * user's operation begins; what stands in a static buffer at the step's start is sent as early as
+ * the order of needs allows; what only the end of the step needs, in the user's order, when the
+ * maker's own operations are done. Each ordered pair of ranks is one queue, in the order of sends;
+ * receives are posted in that order, at the latest when one of them is needed. `sent` stands after
+ * the rank's next operation. Then all ranks run on the weakest machine (weakest.h): where `sent`s
+ * would hold up everyone, they go later. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  *   reads    batch, layout, cost; the policy's file, in a fresh child of the sandbox
  *   writes   a plan, checked, with what it is predicted to cost
  *   fails    the script's errors with their line; options that the policy does not have; a plan
- * that plan_check refuses stands   first of a step: everything after it only carries out what was
- * decided here */
+ *            that plan_check refuses
+ *   stands   after sample: everything after it only carries out what was decided here */
 #include <lauxlib.h>
 #include <string.h>
 

@@ -6,7 +6,8 @@
  * Forward of a stage: pre, core, post of its layers, at the level that the plan keeps. Backward:
  * before a layer that gave up more than lean its rebuild, from the nearest layer whose input
  * stands; head and loss open the last stage's backward. Then the step ends: shares of gradients are
- * added at home, norms, clip, update (trap 1.7 to 1.9 say why things are where they are). */
+ * added at home, norms, clip, update. Why head and loss open B and each kept tensor is a buffer of
+ * its own: docs/ARCHITECTURE.md, "Choices that are not obvious". */
 #include <string.h>
 
 #include "gen/base/hash.h"

@@ -10,13 +10,13 @@
 
 /* sample: gen/step/sample.h, a stateful walk (Sampler). */
 
+/* The file of the job's policy: a shipped one's name, or what ends in .lua, seen from the job. */
+const char *policy_file(Region *region, const Job *job, Error *error);
 /* batch, layout, cost -> plan. `capacity_share` (1.0 at first) is what the driver lowers when
  * addresses cost more than the capacity allows: the policy sees capacity * share. */
-/* The file of the job's policy: a name is a shipped one's; what ends in .lua, seen from the job. */
-const char *policy_file(Region *region, const Job *job, Error *error);
-Plan       *decide(Region *region, const Job *job, const Model *model, const Codelets *codelets,
-                   const Layout *layout, const Cost *cost, const Batch *batch, double capacity_share,
-                   Error *error);
+Plan *decide(Region *region, const Job *job, const Model *model, const Codelets *codelets,
+             const Layout *layout, const Cost *cost, const Batch *batch, double capacity_share,
+             Error *error);
 
 /* plan -> program without messages or addresses. */
 Program *expand(Region *region, const Plan *plan, const Batch *batch, const Model *model,

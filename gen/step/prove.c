@@ -2,8 +2,8 @@
  *   reads    a finished program, the codelet table, the model, the layout (NULL: static buffers are
  *            what their names say), the batch (NULL: the sequences that the program loads)
  *   writes   nothing
- *   fails    with the rank, the instruction, its line in words, what was found and what was
- * expected stands   last, before a program is stored; it shares no code with the passes before it
+ *   fails    with the rank, the instruction, its line in words, what was found, what was expected
+ *   stands   last, before a program is stored; it shares no code with the passes before it
  * All ranks are executed together over real addresses, but each address holds a thing in place of a
  * number (prove_state.h). Messages move on the weakest machine (prove_messages.c), so a program
  * that could stick anywhere sticks here. What a call means is in prove_calls.c. As bytes of a

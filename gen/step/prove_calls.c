@@ -5,7 +5,7 @@
  *   A parameter's gradient: the tokens of the batch, each once; where two parameters share values,
  *   those of the embedding, then those of the head.
  *   A key's gradient: the queries [low, high). A chain's backward runs in reverse, so low goes
- * down; pre's backward wants all from its own first token to the sequence's last. */
+ *   down; pre's backward wants all from its own first token to the sequence's last. */
 #include "gen/step/prove_state.h"
 
 #include <stdlib.h>

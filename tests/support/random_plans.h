@@ -1,5 +1,5 @@
 /* random_plans: random valid plans, with their batch and layout, for the properties of every pass.
- * A plan depends on the model and the seed alone. Whatever plan-format.md allows with one rank a
+ * A plan depends on the model and the seed alone. Whatever docs/PLAN.md allows with one rank a
  * stage and resident weights comes up: several chains, hybrid chunks, all levels mixed, W and R
  * apart, several stages a rank, several pipelines, borders inside layers, homes elsewhere. */
 #ifndef PIPEWRIGHT_RANDOM_PLANS_H

@@ -1,5 +1,5 @@
 /* cost: the table reads back; seconds are its lines; a plan's prediction follows from --with-costs
- * by the rule of plan-format.md, told here a second time, from the JSON alone. */
+ * by the rule of docs/PLAN.md, told here a second time, from the JSON alone. */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <math.h>

@@ -87,8 +87,7 @@ static const char *origin(const Job *job, const char *field)
     return copy;
 }
 
-/* --- What the language means --------------------------------------------------------------------
- */
+/* --- What the language means --- */
 
 Test(job, the_issue_s_example)
 {
@@ -238,8 +237,7 @@ Test(job, includes_change_the_hash)
     cr_expect_str_neq(job->source_hash, again->source_hash);
 }
 
-/* --- Hugging Face's config.json -----------------------------------------------------------------
- */
+/* --- Hugging Face's config.json --- */
 
 static const char *const llama3_config =
     "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_size\": "
@@ -304,8 +302,7 @@ Test(job, hugging_face_keys_that_are_not_built)
     }
 }
 
-/* --- Lines --------------------------------------------------------------------------------------
- */
+/* --- Lines --- */
 
 Test(job, lines_are_found_behind_comments_and_texts)
 {
@@ -327,8 +324,7 @@ Test(job, lines_are_found_behind_comments_and_texts)
     cr_expect_eq(field_line("llama { x = \"", 1, "llama", "y"), 0);
 }
 
-/* --- Broken jobs --------------------------------------------------------------------------------
- */
+/* --- Broken jobs --- */
 
 /* Whether `text` is `pattern`, in which "..." stands for anything. */
 static bool matches(const char *text, const char *pattern)

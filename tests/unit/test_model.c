@@ -29,8 +29,7 @@ static char *printed(const Model *model)
     return out.at;
 }
 
-/* --- The table ----------------------------------------------------------------------------------
- */
+/* --- The table --- */
 
 Test(model, reads_what_it_prints)
 {
@@ -96,8 +95,7 @@ Test(model, broken_tables_are_refused)
     }
 }
 
-/* --- What others ask ----------------------------------------------------------------------------
- */
+/* --- What others ask --- */
 
 Test(model, counts)
 {
@@ -114,8 +112,7 @@ Test(model, counts)
     cr_expect_eq(model_value(model, "attended"), 6);
 }
 
-/* --- RoPE: one part in 2^23 is fp32's rounding --------------------------------------------------
- */
+/* --- RoPE: one part in 2^23 is fp32's rounding --- */
 
 static void expect_near(double got, double expected, int64_t j)
 {

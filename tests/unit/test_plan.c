@@ -1,4 +1,4 @@
-/* plan: reads back what it prints, refuses what plan-format.md refuses, and says what is wrong. */
+/* plan: reads back what it prints, refuses what docs/PLAN.md refuses, and says what is wrong. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>

@@ -101,8 +101,7 @@ static void expect_refused(const char *text, const char *expected)
 #endif
 }
 
-/* --- Attacks: the rows of the list, in its order ------------------------------------------------
- */
+/* --- Attacks: the rows of the list, in its order --- */
 
 Test(sandbox, endless_loops)
 {
@@ -268,8 +267,7 @@ Test(sandbox, no_files_but_by_include)
     expect_refused("return include 'self.lua'", "");
 }
 
-/* --- What scripts may rely on -------------------------------------------------------------------
- */
+/* --- What scripts may rely on --- */
 
 Test(sandbox, included_files_are_recorded)
 {
