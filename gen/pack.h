@@ -8,7 +8,7 @@
  *     main.c runtime/ templates/   the trainer's sources, copied
  *     first_weights/    a Hugging Face folder to start from, where the job says so
  *     inputs/           job.lua job.json model.txt codelets.txt layout.txt cost.json lengths.json
- *                       policy.lua config.json
+ *                       policy.lua, or plan.json where plans stand in for it
  *     programs.pw       the programs of the steps (program_format.h)
  *     evaluate.pw       forward-only programs over the held-out documents; absent if there are none
  *     train             after `build`: the trainer
