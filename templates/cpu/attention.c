@@ -17,11 +17,8 @@
 #define HEAD_DIM 64
 #define GROUP 1 /* query heads per head of keys and values */
 #endif
-enum {
-    KEYS         = ATTENTION_KEYS,
-    QUERIES      = ATTENTION_QUERIES,
-    HEAD_COLUMNS = ATTENTION_HEAD_COLUMNS(HEAD_DIM), /* whole panels at any width of vectors    */
-};
+#define HEAD_COLUMNS ATTENTION_HEAD_COLUMNS(HEAD_DIM) /* whole panels at any width of vectors */
+enum { KEYS = ATTENTION_KEYS, QUERIES = ATTENTION_QUERIES };
 _Static_assert(QUERIES % TILE_ROWS == 0, "a block of queries is whole tiles");
 _Static_assert(KEYS % TILE_COLUMNS == 0, "a block of keys is whole panels");
 

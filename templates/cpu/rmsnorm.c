@@ -10,7 +10,8 @@
 #define HIDDEN 256
 #define EPSILON ((real)1e-5)
 #endif
-enum { WHOLE = HIDDEN / LANES * LANES, REST = HIDDEN - WHOLE, BLOCK = 32 };
+#define WHOLE (HIDDEN / LANES * LANES)
+enum { BLOCK = 32 };
 
 void PW_KERNEL(rmsnorm_rebuild)(real *y, const real *x, const real *scale, const real *gain,
                                 int64_t n)

@@ -11,13 +11,13 @@
 #define GROUP 1 /* query heads per head of keys and values */
 #define QKV 768
 #endif
-enum {
-    HALF     = HEAD_DIM / 2,
-    KV_HEADS = QKV / (HEAD_DIM * (GROUP + 2)),
-    HEADS    = KV_HEADS * GROUP,
-    KV_ROW   = 2 * KV_HEADS * HEAD_DIM,
-};
+#define HALF (HEAD_DIM / 2)
+#define KV_HEADS (QKV / (HEAD_DIM * (GROUP + 2)))
+#define HEADS (KV_HEADS * GROUP)
+#define KV_ROW (2 * KV_HEADS * HEAD_DIM)
+#ifndef SHAPES_AT_RUN_TIME /* bench/step measures what constants are worth */
 _Static_assert(QKV == HEAD_DIM * (HEADS + 2 * KV_HEADS), "QKV is all heads");
+#endif
 
 /* Heads that lie one after another; `turn` is 1 forward, -1 backward. */
 static void rotate(real *restrict to, const real *restrict from, const real *restrict angles,
