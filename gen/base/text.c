@@ -133,6 +133,26 @@ const char *text_nearest(const char *word, const char *const *names)
     return nearest;
 }
 
+const char *text_markup(Region *region, const char *text)
+{
+    Text out = text_new(region);
+    for (; *text; text++)
+        switch (*text) {
+        case '<':
+            text_add(&out, "&lt;");
+            break;
+        case '>':
+            text_add(&out, "&gt;");
+            break;
+        case '&':
+            text_add(&out, "&amp;");
+            break;
+        default:
+            text_bytes(&out, text, 1);
+        }
+    return out.at;
+}
+
 bool text_ends(const char *text, const char *end)
 {
     size_t length = strlen(text), tail = strlen(end);

@@ -29,6 +29,9 @@ const char *text_nearest(const char *word, const char *const *names);
 
 bool text_ends(const char *text, const char *end);
 
+/* For SVG and HTML: what would be markup is written as an entity. */
+const char *text_markup(Region *region, const char *text);
+
 /* "2K", "1.5 M", "300 tokens": the whole text or false. K, M and G are powers of 1,024: "2K" is
  * 2,048, as context lengths are written. */
 bool text_to_tokens(const char *text, int64_t *tokens);

@@ -1,6 +1,7 @@
 /* prove: programs of all ranks, as a listing or stored: proven, or the instruction that is wrong.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "gen/base/file.h"
 #include "gen/commands/job_command.h"
@@ -10,24 +11,35 @@ static const Option options[] = {
     {0},
 };
 
+/* The ring's head, copied out of the file's bytes, and whether its slots are there. */
+static bool read_head(const char *bytes, size_t length, PwRing *ring, const char *path,
+                      Error *error)
+{
+    if (length < sizeof *ring || memcmp(bytes, PW_RING_MAGIC, sizeof ring->magic) != 0)
+        return error_input(error, "%s: not a ring of programs", path);
+    memcpy(ring, bytes, sizeof *ring);
+    return (ring->slots > 0 && ring->slots <= (length - sizeof *ring) / sizeof(PwSlot) &&
+            ring->first_step >= 0 && ring->written >= ring->first_step) ||
+           error_input(error, "%s: the ring's parts lie outside the file", path);
+}
+
 static bool prove_stored(const Compilation *job, const char *path, int64_t *count, Error *error)
 {
     size_t  length;
+    PwRing  ring;
     Region *file  = region_new();
     char   *bytes = file_read(file, path, (size_t)1 << 36, &length, error);
-    PwRing *ring  = (PwRing *)bytes;
-    bool    good =
-        bytes && (length >= sizeof *ring ||
-                  error_input(error, "%s: %zu bytes, too short for programs", path, length));
-    for (int64_t step = good ? ring->first_step : 0; good && step < ring->written; step++) {
-        Region       *region = region_new();
-        const PwSlot *slot   = (const PwSlot *)(ring + 1) + (uint64_t)step % ring->slots;
-        char         *name   = region_format(region, "%s: step %lld", path, (long long)step);
-        good                 = (slot->offset <= length && slot->bytes <= length - slot->offset) ||
+    bool    good  = bytes && read_head(bytes, length, &ring, path, error);
+    for (int64_t step = good ? ring.first_step : 0; good && step < ring.written; step++) {
+        Region *region = region_new();
+        PwSlot  slot;
+        char   *name = region_format(region, "%s: step %lld", path, (long long)step);
+        memcpy(&slot, bytes + sizeof ring + (uint64_t)step % ring.slots * sizeof slot, sizeof slot);
+        good = (slot.offset <= length && slot.bytes <= length - slot.offset) ||
                error_input(error, "%s: its program lies outside the file", name);
-        Program *program = good ? program_load(region, bytes + slot->offset, slot->bytes, name,
-                                               job->codelets, error)
-                                : NULL;
+        Program *program =
+            good ? program_load(region, bytes + slot.offset, slot.bytes, name, job->codelets, error)
+                 : NULL;
         good = program && prove(program, job->codelets, job->model, job->layout, NULL, error);
         *count += good;
         region_free(region);

@@ -25,13 +25,18 @@ static int64_t integer(json_t *line, const char *key)
     return json_integer_value(json_object_get(line, key));
 }
 
+static const char *text(Region *region, json_t *line, const char *key)
+{
+    const char *value = json_string_value(json_object_get(line, key));
+    return value ? region_copy(region, value) : "";
+}
+
 static void take_line(Region *region, Report *report, json_t *line)
 {
     if (json_object_get(line, "run")) {
-        report->name = region_copy(region, json_string_value(json_object_get(line, "run")));
-        report->toolchain =
-            region_copy(region, json_string_value(json_object_get(line, "toolchain")));
-        report->ranks = (int)integer(line, "ranks");
+        report->name      = text(region, line, "run");
+        report->toolchain = text(region, line, "toolchain");
+        report->ranks     = (int)integer(line, "ranks");
     } else if (json_object_get(line, "evaluated_after")) {
         ReportEvaluation e = {integer(line, "evaluated_after"), number(line, "held_out_loss"),
                               number(line, "bits_per_byte")};

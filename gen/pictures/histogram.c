@@ -75,19 +75,6 @@ void histogram_text(const Lengths *lengths, Text *out)
     }
 }
 
-/* What of a name would be markup is written as an entity. */
-static void svg_text(Text *out, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '<')
-            text_add(out, "&lt;");
-        else if (*text == '&')
-            text_add(out, "&amp;");
-        else
-            text_bytes(out, text, 1);
-    }
-}
-
 enum { LEFT = 50, BIN_WIDTH = 44, BAR_WIDTH = 18, TOP = 50, HEIGHT = 240, FOOT = 60 };
 
 static void svg_bar(Text *out, int x, double part, double most, const char *colour)
@@ -112,7 +99,7 @@ void histogram_svg(const Lengths *lengths, Text *out)
              "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
              "<text x=\"%d\" y=\"20\" font-size=\"14\">",
              width, height, LEFT);
-    svg_text(out, lengths->name);
+    text_add(out, "%s", text_markup(out->region, lengths->name));
     text_add(out, ": %lld documents, %lld tokens</text>\n", (long long)lengths->documents,
              (long long)lengths->tokens);
     text_add(out,

@@ -97,13 +97,14 @@ static void draw_seconds(const Report *r, Text *out)
 
 void report_page(const Report *r, Text *out)
 {
-    Region *region = out->region;
+    Region     *region = out->region;
+    const char *name   = text_markup(region, r->name);
     text_add(out,
              "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>%s</title>\n"
              "<style>body{font:15px/1.5 sans-serif;max-width:900px;margin:2em auto;color:#222}"
              "svg text{font-size:11px;fill:#666}td{padding:0 1.5em 0 0}h1,h2{font-weight:600}"
              "</style></head><body>\n<h1>%s</h1>\n<table>\n",
-             r->name, r->name);
+             name, name);
     text_add(out, "<tr><td>steps</td><td>%d on %d ranks, %lld tokens</td></tr>\n", r->nsteps,
              r->ranks, (long long)r->tokens);
     text_add(out, "<tr><td>speed</td><td>%.0f tokens/s in the median</td></tr>\n",
@@ -116,7 +117,8 @@ void report_page(const Report *r, Text *out)
              100 * r->wait_share);
     text_add(out, "<tr><td>memory</td><td>%s at most on a rank</td></tr>\n",
              text_size(region, r->peak_bytes));
-    text_add(out, "<tr><td>toolchain</td><td>%s</td></tr>\n</table>\n", r->toolchain);
+    text_add(out, "<tr><td>toolchain</td><td>%s</td></tr>\n</table>\n",
+             text_markup(region, r->toolchain));
     draw_loss(r, out);
     draw_seconds(r, out);
     text_add(out, "</body></html>\n");

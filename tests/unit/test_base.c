@@ -121,6 +121,12 @@ Test(base, token_counts_are_exact)
     }
 }
 
+Test(base, markup_in_a_name_is_shown_as_it_is)
+{
+    cr_assert_str_eq(text_markup(region, "a<b>&c"), "a&lt;b&gt;&amp;c");
+    cr_assert_str_eq(text_markup(region, ""), "");
+}
+
 Test(base, a_path_loses_its_ending_once)
 {
     cr_assert_str_eq(path_without(region, "a/b.lua", ".lua"), "a/b");

@@ -131,7 +131,7 @@ Test(lengths, the_histogram_fits_a_terminal_and_shows_every_bin)
     }
     cr_assert_eq(lines, 14); /* a head, bins 0 to 12 */
     histogram_svg(lengths, &picture);
-    cr_assert(strstr(picture.at, "c&lt;d>&amp;e: 6 documents, 5244 tokens") != NULL);
+    cr_assert(strstr(picture.at, "c&lt;d&gt;&amp;e: 6 documents, 5244 tokens") != NULL);
     cr_assert(strstr(picture.at, "<title>50.00%</title>") != NULL); /* 3 of 6 in [64, 128) */
 }
 
