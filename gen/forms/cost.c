@@ -2,8 +2,8 @@
  *   {"format": "pipewright-cost-1", "name": "cpu profile", "device": "cpu", "latency": 2e-06,
  *    "seconds_per_byte": 1e-10, "probe": 0.0,
  *    "codelets": {"pre_forward_all": {"points": [[64, 0.0001], [512, 0.0008]]},
- *                 "core_forward_all": {"constant": 1e-06, "lengths": [64, 512], "contexts": [0,
- * 512], "seconds": [[.., ..], [.., ..]]}}} */
+ *                 "core_forward_all": {"constant": 1e-06, "lengths": [64, 512],
+ *                                      "contexts": [0, 512], "seconds": [[.., ..], [.., ..]]}}} */
 #include "gen/forms/cost.h"
 
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /* program_listing_read: the reader of listings; program_listing.c says how they look.
  *   fails    with the listing's name and line: an unknown word, buffer, codelet or operand, a
- * number out of range; whether the program is well made is program_check's A listing may be written
- * by hand: numbers of instructions, addresses, what stands in brackets, the order, and every field
- * whose value is the usual one may be left out. */
+ *            number out of range; whether the program is well made is program_check's
+ * A listing may be written by hand: numbers of instructions, addresses, what stands in brackets,
+ * the order, and every field whose value is the usual one may be left out. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

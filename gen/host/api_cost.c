@@ -274,7 +274,9 @@ static int arrange(lua_State *lua)
     sandbox_charge(lua, (int64_t)ntasks * ntasks / 4 + 1000);
     if (!list_order(a.api->region, a.tasks, ntasks, lists, a.plan->pipelines[0].nstages,
                     a.plan->nranks, waiting, orders))
-        luaL_error(lua, "arrange: the stages' orders wait for each other, or are not complete");
+        luaL_error(
+            lua, "arrange: the stages' orders wait for each other, lack an operation, or have one "
+                 "twice");
     push_orders(lua, &a, orders);
     lua_pushvalue(lua, 4);
     lua_setfield(lua, -2, "chunks");
@@ -306,8 +308,9 @@ static int best_fit(lua_State *lua)
     int         nitems, nbins = 0;
     int64_t    *size  = take_wholes(lua, 1, &nitems, api);
     lua_Integer limit = luaL_checkinteger(lua, 2);
-    int64_t    *room  = lua_isnoneornil(lua, 3) ? NULL : take_wholes(lua, 3, &nbins, api);
-    int        *bin   = REGION_ARRAY(api->region, int, nitems);
+    luaL_argcheck(lua, limit >= 0, 2, "expected a limit, not negative");
+    int64_t *room = lua_isnoneornil(lua, 3) ? NULL : take_wholes(lua, 3, &nbins, api);
+    int     *bin  = REGION_ARRAY(api->region, int, nitems);
     sandbox_charge(lua, (int64_t)nitems * (nitems + nbins));
     pack_best_fit(api->region, size, nitems, limit, room, nbins, bin);
     lua_createtable(lua, nitems, 0);

@@ -95,6 +95,8 @@ bool list_order(Region *region, const Task *tasks, int ntasks, const TaskList *l
     double when;
     for (int l; (l = soonest(&run, &when)) >= 0;) {
         int task = lists[l].tasks[run.next[l]];
+        if (run.end[task] >= 0)
+            return false;
         if (fill(&run, tasks[task].machine, when))
             continue;
         take(&run, task, when);

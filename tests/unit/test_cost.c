@@ -424,5 +424,8 @@ Test(cost, fillers_run_where_a_machine_would_wait)
     cr_expect_eq(order[1].tasks[2], 2);
     tasks[0].needs[0] = 2; /* now they wait for each other */
     cr_expect_not(list_order(region, tasks, 4, lists, 2, 2, -1, order));
+    tasks[0].needs[0] = -1;
+    one[1]            = 1; /* twice */
+    cr_expect_not(list_order(region, tasks, 4, lists, 2, 2, -1, order));
     region_free(region);
 }

@@ -276,6 +276,10 @@ Test(policies, wrong_ones_are_told_where)
                              "chunks = {chunks[1], chunks[2], chunks[3], chunks[4]}\n"
                              "cost:simulate(7)")),
                  NULL, "mine.lua:7:");
+    expect_error(POLICY(PLAN("for i = 1, 20000 do order[1][#order[1] + 1] = 'F0' end\n"
+                             "cost:arrange { stages = layout.stages, chunks = chunks, "
+                             "order = order }")),
+                 NULL, "mine.lua:6: arrange: the stages' orders");
     expect_error("while true do end", NULL, "instructions");
 }
 
