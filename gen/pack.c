@@ -457,7 +457,8 @@ static bool verify_file(Region *region, const char *folder, const char *name, js
                                 path, hash, want));
 }
 
-bool pack_verify(Region *region, const char *folder, Error *error)
+/* Files whose names begin with `prefix`. */
+static bool verify_files(Region *region, const char *folder, const char *prefix, Error *error)
 {
     json_error_t where;
     const char  *path = path_join(region, folder, "manifest.json");
@@ -476,11 +477,22 @@ bool pack_verify(Region *region, const char *folder, Error *error)
     json_t     *entry;
     json_object_foreach(files, name, entry)
     {
-        if (!verify_file(region, folder, name, entry, error)) {
+        if (strncmp(name, prefix, strlen(prefix)) == 0 &&
+            !verify_file(region, folder, name, entry, error)) {
             good = false;
             break;
         }
     }
     json_decref(manifest);
     return good;
+}
+
+bool pack_verify(Region *region, const char *folder, Error *error)
+{
+    return verify_files(region, folder, "", error);
+}
+
+bool pack_verify_inputs(Region *region, const char *folder, Error *error)
+{
+    return verify_files(region, folder, "inputs/", error);
 }

@@ -33,7 +33,9 @@ typedef struct PackOptions {
 
 bool pack(Compilation *job, const char *folder, PackOptions options, Error *error);
 
-/* Checks every file of an artifact against its manifest; names the first that differs. */
+/* Checks every file of an artifact against its manifest, or only those in inputs/, which readers of
+ * its forms trust to belong together; names the first that differs. */
 bool pack_verify(Region *region, const char *folder, Error *error);
+bool pack_verify_inputs(Region *region, const char *folder, Error *error);
 
 #endif

@@ -2,6 +2,7 @@
 #include "gen/commands/job_command.h"
 
 #include "gen/base/file.h"
+#include "gen/pack.h"
 
 bool open_job(const Arguments *arguments, bool needs_data, Compilation *job, Error *error)
 {
@@ -35,7 +36,8 @@ bool open_artifact(Region *region, const char *folder, Compilation *job, Error *
 {
     const char *path, *text;
     *job = (Compilation){.region = region, .data_hash = ""};
-    return (text = read_form(region, folder, "inputs/model.txt", &path, error)) &&
+    return pack_verify_inputs(region, folder, error) &&
+           (text = read_form(region, folder, "inputs/model.txt", &path, error)) &&
            (job->model = model_read(region, text, path, error)) &&
            (text = read_form(region, folder, "inputs/codelets.txt", &path, error)) &&
            (job->codelets = codelets_read(region, text, path, error)) &&
