@@ -25,8 +25,8 @@ static bool takes_job(const Command *command)
 
 static void print_help(const Command *command)
 {
-    printf("usage: pipewright %s %s [options]\n\n%s.\n", command->name, command->words,
-           command->summary);
+    printf("usage: pipewright %s%s%s [options]\n\n%s.\n", command->name, *command->words ? " " : "",
+           command->words, command->summary);
     if (command->details)
         printf("%s\n", command->details);
     printf("\noptions:\n");
@@ -84,8 +84,13 @@ static void long_options(const Command *command, struct option *table)
     table[n]   = (struct option){0};
 }
 
-static bool unknown_option(const Command *command, const char *word, Error *error)
+/* getopt says ':' of an option that ends the line without its value. */
+static bool wrong_option(const Command *command, bool lacks_value, const char *word, Error *error)
 {
+    if (lacks_value)
+        return error_input(error,
+                           "pipewright %s: %s lacks its value; pipewright %s --help tells more",
+                           command->name, word, command->name);
     const char *names[COMMAND_MAX_OPTIONS + 3];
     int         n = 0;
     for (const Option *o = command->options; o->name; o++)
@@ -96,8 +101,7 @@ static bool unknown_option(const Command *command, const char *word, Error *erro
     names[n]            = NULL;
     const char *nearest = text_nearest(word + strspn(word, "-"), names);
     return error_input(error,
-                       "pipewright %s: %s is no option of it, or lacks its value%s%s; "
-                       "pipewright %s --help lists them",
+                       "pipewright %s: %s is no option of it%s%s; pipewright %s --help lists them",
                        command->name, word, nearest ? "; did you mean --" : "",
                        nearest ? nearest : "", command->name);
 }
@@ -111,11 +115,11 @@ static bool run_command(const Command *command, int argc, char **argv, Error *er
     struct option table[COMMAND_MAX_OPTIONS + 3];
     long_options(command, table);
     opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, "o:h", table, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, ":o:h", table, NULL)) != -1;) {
         if (option == 'h')
             return print_help(command), true;
-        if (option == '?')
-            return unknown_option(command, argv[optind - 1], error);
+        if (option == '?' || option == ':')
+            return wrong_option(command, option == ':', argv[optind - 1], error);
         if (option == 's')
             sets[nsets++] = optarg;
         else if (option == 'o') {
@@ -123,7 +127,7 @@ static bool run_command(const Command *command, int argc, char **argv, Error *er
             while (command->options[i].name && strcmp(command->options[i].name, "output"))
                 i++;
             if (!command->options[i].name)
-                return unknown_option(command, "-o", error);
+                return wrong_option(command, false, "-o", error);
             arguments.values[i] = optarg;
         } else
             arguments.values[option - 256] = optarg ? optarg : "";
@@ -142,6 +146,9 @@ int main(int argc, char **argv)
 {
     if (argc < 2)
         return print_usage(stderr), EXIT_INPUT;
+    static char help[] = "--help";
+    if (!strcmp(argv[1], "help") && argc == 3)
+        argv[1] = argv[2], argv[2] = help;
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
         return print_usage(stdout), 0;
     if (!strcmp(argv[1], "--version"))

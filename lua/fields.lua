@@ -123,6 +123,7 @@ types.tokens = numeric("a number of tokens", units.tokens,
 types.bytes = numeric("a size in bytes", units.bytes,
   function(value)
     local number, unit = tostring(value):match("^%s*([%d.]+)%s*([kmgtKMGT])")
+    if type(value) == "string" and units.bytes(value) then return nil end   -- only too small
     return "write it as \"" .. (number and number .. " " .. unit:upper() or "1 G") .. "iB\""
   end)
 

@@ -1,4 +1,6 @@
 /* init: a commented starter job made from what the user has, and .luarc.json for editors. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,7 @@
 
 static const Option options[] = {
     {"model", "config.json", "a Hugging Face config: the shape, no weights needed"},
-    {"data", "PREFIX.idx|DIR", "a token set in Megatron's format, or a folder of text"},
+    {"data", "PREFIX.idx|DIR", "a token set in Megatron's format, a folder of text, or FILE.jsonl"},
     {"cluster", "cpu:N", "N ranks of this machine; default cpu:2"},
     {"context", "TOKENS", "longest sequence; default 2K"},
     {"force", NULL, "overwrites an existing job file"},
@@ -30,9 +32,9 @@ static void add_data(Text *text, const char *data, const char *context)
                  (int)(strlen(data) - 4), data, context);
     else
         text_add(text,
-                 "  data    = text { files = \"%s\", context = \"%s\", long = \"split\", "
+                 "  data    = %s { files = \"%s\", context = \"%s\", long = \"split\", "
                  "held_out = \"1%%\" },\n",
-                 data, context);
+                 text_ends(data, ".jsonl") ? "jsonl" : "text", data, context);
 }
 
 static void add_job(Text *text, const char *model, const char *data, int64_t ranks,
@@ -44,7 +46,11 @@ static void add_job(Text *text, const char *model, const char *data, int64_t ran
              "THIS_FILE");
     if (model)
         text_add(text,
-                 "  model   = hf \"%s\",            -- the shape; weights start from the seed\n",
+                 text_ends(data, ".idx")
+                     ? "  -- the shape; weights start from the seed\n  model   = hf \"%s\",\n"
+                     : "  -- the shape, for a vocabulary of bytes as documents are read; weights "
+                       "start from the seed\n"
+                       "  model   = hf { config = \"%s\", vocab = \"bytes\" },\n",
                  model);
     else
         text_add(text, "  -- a Llama-style decoder; \"bytes\": 256 bytes and an end of document\n"
@@ -52,9 +58,9 @@ static void add_job(Text *text, const char *model, const char *data, int64_t ran
                        "ffn = 704, vocab = \"bytes\" },\n");
     add_data(text, data, context);
     text_add(text,
-             "  cluster = cpu { ranks = %lld, memory = \"1 GiB\" },     -- memory of one rank\n"
+             "  cluster = cpu { ranks = %lld, memory = \"1 GiB\" },  -- memory of one rank\n"
              "  layout  = { stages = %lld },                       -- pipeline stages\n"
-             "  policy  = { \"seq1f1b\", slices = 4 },             -- or \"gpipe\", \"1f1b\", "
+             "  policy  = { \"seq1f1b\", slices = 4 },            -- or \"gpipe\", \"1f1b\", "
              "\"zb1p\", or "
              "\"mine.lua\"\n"
              "  train   = { batch = tokens \"32K\", steps = 300, seed = 1, clip = 1.0,\n"
@@ -62,6 +68,30 @@ static void add_job(Text *text, const char *model, const char *data, int64_t ran
              "              curve = cosine { warmup = 20, final = \"1e-4\" },\n"
              "              save = { every = 100, keep = 2 }, evaluate = { every = 50 } },\n}\n",
              (long long)ranks, (long long)ranks);
+}
+
+/* What the user names, seen from here, as the job file names it, seen from its own folder. */
+static const char *from_folder(Region *region, const char *option, const char *path,
+                               const char *folder, Error *error)
+{
+    char whole[PATH_MAX], base[PATH_MAX];
+    if (!path)
+        return "";
+    if (!realpath(path, whole))
+        return error_input(error, "--%s: %s: %s", option, path, strerror(errno)), NULL;
+    if (!strcmp(folder, ".") && path[0] != '/')
+        return path;
+    size_t length = realpath(folder, base) ? strlen(base) : 0;
+    bool   below  = length > 0 && !strncmp(whole, base, length) && whole[length] == '/';
+    return region_format(region, "%s", whole + (below ? length + 1 : 0));
+}
+
+/* Job files read nothing outside their folder. */
+static bool check_model(const char *model, const char *job, Error *error)
+{
+    return (model[0] != '/' && !strstr(model, "..")) ||
+           error_input(error, "--model: %s lies outside the folder of %s; copy it there", model,
+                       job);
 }
 
 static bool parse_cluster(const char *text, int64_t *ranks, Error *error)
@@ -91,9 +121,12 @@ static bool run(const Arguments *arguments, Error *error)
         return false;
     if (context && (!text_to_tokens(context, &tokens) || tokens < 1))
         return error_input(error, "--context: found \"%s\", expected tokens, such as 4K", context);
+    const char *model = from_folder(region, "model", argument(arguments, "model"), folder, error);
+    const char *given = model ? from_folder(region, "data", data, folder, error) : NULL;
+    if (!given || !check_model(model, path, error))
+        return false;
     Text job = text_new(region);
-    add_job(&job, argument(arguments, "model"), data ? data : "corpus", ranks,
-            context ? context : "2K");
+    add_job(&job, *model ? model : NULL, data ? given : "corpus", ranks, context ? context : "2K");
     char *named = strstr(job.at, "THIS_FILE");
     Text  text  = text_new(region);
     text_add(&text, "%.*s%s%s", (int)(named - job.at), job.at, path_name(path),

@@ -80,6 +80,10 @@ static bool run(const Arguments *arguments, Error *error)
     Compilation job;
     Step        step;
     int64_t     number;
+    if (argument(arguments, "with-costs") && !argument(arguments, "json"))
+        return error_input(error, "--with-costs: belongs to --json; give both");
+    if (argument(arguments, "from") && argument(arguments, "policy"))
+        return error_input(error, "--from: takes the place of a policy; leave --policy out");
     if (!argument_number(arguments, "step", 0, 0, &number, error) ||
         !compile_job(arguments->region, arguments->words[0], with_policy(arguments), true, &job,
                      error))

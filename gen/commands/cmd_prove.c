@@ -58,7 +58,7 @@ static bool prove_listing(const Compilation *job, const char *path, Error *error
 static bool run(const Arguments *arguments, Error *error)
 {
     Region     *region = arguments->region;
-    const char *word   = arguments->words[0];
+    const char *word   = artifact_of(region, arguments->words[0]);
     const char *folder = is_artifact(region, word) ? word : argument(arguments, "artifact");
     int64_t     count  = 0;
     Compilation job;

@@ -208,7 +208,7 @@ static bool run_job(const Arguments *arguments, Error *error)
         !pack(&job, artifact, packing, error))
         return false;
     if (resume.step >= steps)
-        return printf("%s: step %lld of %lld is reached; raise --steps to go on\n", run,
+        return printf("%s: has %lld steps of the %lld asked for; raise --steps to go on\n", run,
                       (long long)resume.step, (long long)steps) > 0;
     if (!make_ring(&job, ring, resume.step, error))
         return false;

@@ -26,7 +26,7 @@ static bool same_manifest(Region *region, const char *a, const char *b, Error *e
 static bool run(const Arguments *arguments, Error *error)
 {
     Region     *region   = arguments->region;
-    const char *folder   = arguments->words[0];
+    const char *folder   = artifact_of(region, arguments->words[0]);
     const char *job_path = argument(arguments, "job");
     if (!pack_verify(region, folder, error))
         return false;

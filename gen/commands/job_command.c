@@ -25,6 +25,12 @@ const char *run_artifact(Region *region, const char *run, Error *error)
     return NULL;
 }
 
+const char *artifact_of(Region *region, const char *word)
+{
+    const char *inside = path_join(region, word, "trainer");
+    return !is_artifact(region, word) && is_artifact(region, inside) ? inside : word;
+}
+
 static const char *read_form(Region *region, const char *folder, const char *name,
                              const char **path, Error *error)
 {

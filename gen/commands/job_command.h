@@ -9,6 +9,8 @@
 bool open_job(const Arguments *arguments, bool needs_data, Compilation *job, Error *error);
 
 bool is_artifact(Region *region, const char *folder); /* a folder with our manifest.json */
+/* The artifact meant by a word: RUN/trainer where it is a run folder, else the word itself. */
+const char *artifact_of(Region *region, const char *word);
 
 /* The artifact that a run folder was trained with: RUN/trainer. */
 const char *run_artifact(Region *region, const char *run, Error *error);

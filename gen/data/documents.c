@@ -102,6 +102,12 @@ static bool stands(Region *region, const char *sources, DataReport *report)
 static bool check_existing(Region *region, const Job *job, DataReport *report, Error *error)
 {
     TokenIndex *index = index_open(region, report->prefix, error);
+    const char *bin   = region_format(region, "%s.bin", report->prefix);
+    if (index && !file_exists(bin))
+        return error_input(error,
+                           "%s: there is no such file; the .idx alone is enough to plan, tune "
+                           "and build, not to train",
+                           bin);
     if (!index || !index_check_tokens(index, job->model->vocabulary, error))
         return false;
     report->documents = index->documents;

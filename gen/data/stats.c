@@ -42,7 +42,7 @@ void stats_print(const Lengths *lengths, int64_t context, Text *out)
     for (int i = 0; i < COUNT(quantiles); i++)
         text_add(out, ", %s %lld", quantiles[i].name,
                  (long long)lengths_quantile(lengths, quantiles[i].share));
-    text_add(out, "\nhalf of all tokens lie in documents of more than %lld tokens\n",
+    text_add(out, "\nhalf of all tokens lie in documents of at least %lld tokens\n",
              (long long)token_median(lengths));
     if (context > 0)
         text_add(out, "%.1f%% of all tokens lie in documents longer than the context of %lld\n",

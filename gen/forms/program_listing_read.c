@@ -577,7 +577,8 @@ static bool read_rank_line(Reader *reader, char *word, char *note)
         return good;
     if (to_integer(word, 0, INT32_MAX, &number)) {
         if (number != reader->rank->ninstructions)
-            return complain(reader, "instruction", word, "the rank's next number");
+            return complain(reader, "instruction", word,
+                            "the rank's next number; the numbers may also be left out");
         word = next_word(reader);
     }
     for (int kind = 0; kind < PW_NINSTRUCTIONS; kind++)

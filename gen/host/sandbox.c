@@ -432,6 +432,25 @@ static int run_main(lua_State *lua)
     return 0;
 }
 
+static const char blamed; /* its address is the key in Lua's registry */
+
+void sandbox_blame(lua_State *lua, int index)
+{
+    lua_pushvalue(lua, index);
+    lua_rawsetp(lua, LUA_REGISTRYINDEX, &blamed);
+}
+
+/* A tail call, as `return plan.pipeline { ... }` is one, leaves no frame of the user's. */
+static int blame(lua_State *lua, const char *text)
+{
+    lua_Debug at;
+    if (lua_rawgetp(lua, LUA_REGISTRYINDEX, &blamed) != LUA_TFUNCTION)
+        return lua_settop(lua, 1), 1;
+    lua_getinfo(lua, ">S", &at);
+    lua_pushfstring(lua, "%s:%d: %s", at.short_src, at.linedefined, text);
+    return 1;
+}
+
 /* An error's text begins with where the script was, whoever raised it. */
 static int add_place(lua_State *lua)
 {
@@ -439,17 +458,19 @@ static int add_place(lua_State *lua)
         return 1;
     const char *text  = lua_tostring(lua, 1);
     const char *colon = strchr(text, ':');
+    bool        ours  = strncmp(text, "lua/", 4) == 0 && strstr(text, ": ");
     lua_Debug   at;
-    if (colon && colon[1] >= '0' && colon[1] <= '9' && strncmp(text, "lua/", 4) != 0)
+    if (colon && colon[1] >= '0' && colon[1] <= '9' && !ours)
         return 1;
     for (int level = 0; lua_getstack(lua, level, &at); level++) {
         lua_getinfo(lua, "Sl", &at);
         if (at.source[0] == '@' && at.currentline > 0) {
-            lua_pushfstring(lua, "%s:%d: %s", at.short_src, at.currentline, text);
+            lua_pushfstring(lua, "%s:%d: %s", at.short_src, at.currentline,
+                            ours ? strstr(text, ": ") + 2 : text);
             return 1;
         }
     }
-    return 1;
+    return blame(lua, ours ? strstr(text, ": ") + 2 : text);
 }
 
 static int send_error(lua_State *lua)

@@ -48,6 +48,9 @@ void sandbox_load_ours(lua_State *lua, const char *name);
 /* Pushes the function of a user's file: globals of its own over the builtins, which it cannot
  * change; an undefined name is an error with the nearest right one. `path` stands in errors. */
 void sandbox_load_users(lua_State *lua, const char *path);
+/* Errors that no line of a user's script stands behind are given the line where the function at
+ * `index` begins; nothing happens where it is none. */
+void sandbox_blame(lua_State *lua, int index);
 /* The text of a file under the sandbox's folder, recorded as included; NULL: there is none. */
 const char *sandbox_read(lua_State *lua, const char *name);
 /* The text of a user's file that was loaded, by its lua_Debug.short_src; or NULL. */

@@ -52,6 +52,11 @@ static int run_policy(lua_State *lua)
     load_shared(lua, run);
     sandbox_load_users(lua, run->file);
     lua_call(lua, 0, 1);
+    if (lua_istable(lua, -1)) {
+        lua_getfield(lua, -1, "decide");
+        sandbox_blame(lua, -1);
+        lua_pop(lua, 1);
+    }
     values_push(lua, run->options);
     lua_pushstring(lua, run->file);
     lua_call(lua, 3, 2);

@@ -15,6 +15,9 @@ return policy {
     if options.balance ~= "tokens" and options.balance ~= "time" then
       error("seq1f1b: balance is \"tokens\" or \"time\", not \"" .. options.balance .. "\"")
     end
+    if options.slices < 1 then
+      error("seq1f1b: slices is at least 1, not " .. options.slices)
+    end
     local limit = math.max(1, batch.context // options.slices)  -- tokens in a chunk
     local long, short = batch:split_at(limit)
     local cut    = options.balance == "time" and chunking.equal_time_slices

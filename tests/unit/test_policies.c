@@ -280,6 +280,8 @@ Test(policies, wrong_ones_are_told_where)
                              "cost:arrange { stages = layout.stages, chunks = chunks, "
                              "order = order }")),
                  NULL, "mine.lua:6: arrange: the stages' orders");
+    expect_error(POLICY(PLAN("order[3] = {}")), NULL,
+                 "mine.lua:2: plan.pipeline: order has 3 lists, there are 2 stages");
     expect_error("while true do end", NULL, "instructions");
 }
 
