@@ -150,10 +150,10 @@ class Llama(nn.Module):
                                reduction="sum")
 
 
-def adamw(model, rate, decay, betas, epsilon):
+def adamw(model, rate, decay, betas, epsilon, fused=False):
     """Matrices decay, gains do not."""
     matrices = [p for p in model.parameters() if p.dim() == 2]
     gains = [p for p in model.parameters() if p.dim() != 2]
     return torch.optim.AdamW([{"params": matrices, "weight_decay": decay},
                               {"params": gains, "weight_decay": 0.0}],
-                             lr=rate, betas=betas, eps=epsilon)
+                             lr=rate, betas=betas, eps=epsilon, fused=fused)

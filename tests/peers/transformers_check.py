@@ -58,7 +58,7 @@ def arguments():
 def load(folder):
     """The model in float32; nothing may be missing, strange or of another shape."""
     model, said = transformers.LlamaForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
+        folder, dtype=torch.float32, output_loading_info=True)
     wrong = {what: list(names) for what, names in said.items() if names}
     if wrong:
         raise SystemExit(f"{folder}: transformers says {wrong}")
