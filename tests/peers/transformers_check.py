@@ -134,6 +134,7 @@ def continued(name, number_format, shards, fields, out, within):
 
 def main():
     options = arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
     tool.print_versions(torch, transformers, safetensors, numpy)
     print(f"{'loss':28}     ours    theirs  difference")
     good = not options.run or exported(options.job, options.run, options.out, options.within)
