@@ -140,7 +140,7 @@ class Llama(nn.Module):
         positions: [tokens], from 0 where left out; mask: causal where left out."""
         if positions is None:
             positions = torch.arange(tokens.shape[1])
-        angle = positions.float()[:, None] * self.frequency[None, :]
+        angle = positions[:, None].to(self.frequency.dtype) * self.frequency[None, :]
         cos, sin = angle.cos(), angle.sin()
         x = self.model.embed_tokens(tokens)
         for layer in self.model.layers:

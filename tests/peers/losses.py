@@ -1,5 +1,7 @@
-"""Losses of a job's first steps beside PyTorch's in float32: the same model, first weights, order of
-data, AdamW, clipping and learning rates. Fails where one differs by more than --within.
+"""Losses of a job's first steps beside PyTorch's: the same model, first weights, order of data,
+AdamW, clipping and learning rates. Fails where one differs by more than --within. In float32 what
+rounding leaves grows with every step at a high rate; `--set cluster.precision=double` makes both
+compute in double, and shows whether a difference is rounding.
 
     python tests/peers/losses.py JOB.lua OUT/ [--steps 50] [--set FIELD=VALUE ...]
 
@@ -54,6 +56,8 @@ def first_weights(options, sets):
 
 def peer_losses(options, sets, job, folder, tokens):
     model = llama.Llama(llama.Shape.from_config(folder))
+    if job["cluster"]["precision"] == "double":
+        model.double()
     missing, strange = model.load_state_dict(
         safetensors.torch.load_file(folder / "model.safetensors"), strict=False)
     assert not strange and missing in ([], ["lm_head.weight"] if model.shape.tied else [])
