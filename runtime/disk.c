@@ -11,7 +11,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { LOCK_TRIES = 50 }; /* ten a second */
 
 int (*pw_disk_fault)(const char *operation, const char *path);
 
@@ -162,6 +165,17 @@ bool pw_disk_replace(const char *folder, const char *name, const char *text, PwE
            pw_disk_sync_folder(folder, error);
 }
 
+/* A trainer that is ending, killed or saving, has a moment for it. */
+static bool lock_patiently(int descriptor)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            return true; /* or the file system knows no locks */
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    }
+    return false;
+}
+
 bool pw_disk_lock(const char *folder, int *descriptor, PwError *error)
 {
     char path[PW_PATH_MAX], owner[24] = "";
@@ -170,13 +184,13 @@ bool pw_disk_lock(const char *folder, int *descriptor, PwError *error)
     *descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*descriptor < 0)
         return report("open", path, 0, error);
-    if (flock(*descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    if (!lock_patiently(*descriptor)) {
         ssize_t got = pread(*descriptor, owner, sizeof owner - 1, 0);
         close(*descriptor);
         *descriptor = -1;
         return pw_input(error,
-                        "%s: another trainer is at work there (process %.*s); wait for it, "
-                        "or choose another --out",
+                        "%s: another trainer is at work there (process %.*s); wait for it, or "
+                        "choose another --out",
                         folder, got > 0 ? (int)strcspn(owner, "\n") : 1, got > 0 ? owner : "?");
     }
     /* Who holds it is only for the message. */

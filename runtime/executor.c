@@ -109,18 +109,28 @@ static void execute(const Step *step, const PwInstruction *instruction)
     }
 }
 
-/* A receive opens its bytes from its post on, though they come later. */
+/* Bytes are in use from the instruction on that may write them: a receive is posted before they
+ * come, and of its scratch a kernel fills as much as its shape needs. What is written beyond that
+ * shows in the paint. */
+static int64_t end_of_written(const Step *step, const PwInstruction *instruction)
+{
+    const PwOperand *operands = pw_rank_operands(step->program, step->rank) + instruction->operand;
+    int64_t          end      = 0;
+    for (uint32_t i = 0; i < instruction->noperands; i++) {
+        int64_t past = operands[i].address + operands[i].bytes;
+        if (operands[i].address >= 0 && operands[i].access != PW_READ && past > end)
+            end = past;
+    }
+    return end;
+}
+
 static void look_at_watermark(const Step *step, const PwInstruction *instruction, int64_t number)
 {
     PwWatermark *mark = step->worker->watermark;
     int64_t      highest =
         pw_arena_highest(&step->worker->arena, mark->highest, step->rank->arena_bytes);
-    if (instruction->kind == PW_RECEIVE) {
-        const PwOperand *operand =
-            pw_rank_operands(step->program, step->rank) + instruction->operand;
-        int64_t end = operand->address + operand->bytes;
-        highest     = end > highest ? end : highest;
-    }
+    int64_t end = end_of_written(step, instruction);
+    highest     = end > highest ? end : highest;
     if (highest > mark->highest)
         *mark = (PwWatermark){highest, number};
 }

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gen/ahead.h"
@@ -17,7 +18,7 @@
 #include "gen/commands/job_command.h"
 #include "gen/pack.h"
 
-enum { RING_SLOTS = 16, RING_FACTOR = 4 };
+enum { RING_SLOTS = 16, RING_FACTOR = 4, LOCK_TRIES = 20 };
 
 static const Option options[] = {
     {"out", "RUN", "folder for states, log and report; default: JOB's name with .run"},
@@ -61,8 +62,12 @@ static bool lock_run(Region *region, const char *run, Error *error)
     int         file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
     if (file < 0)
         return error_fail(error, "%s: %s", path, strerror(errno));
-    return !flock(file, LOCK_EX | LOCK_NB) ||
-           error_input(error,
+    for (int i = 0; i < LOCK_TRIES; i++) { /* one that was killed has a moment to end */
+        if (!flock(file, LOCK_EX | LOCK_NB))
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    }
+    return error_input(error,
                        "%s: another `pipewright run` is at work there; wait for it, or "
                        "choose another --out",
                        run);

@@ -13,6 +13,19 @@ static const Option options[] = {
     {0},
 };
 
+/* The --set texts that the artifact was built with. */
+static const char **recorded_sets(Region *region, const json_t *manifest)
+{
+    const json_t *list  = json_object_get(json_object_get(manifest, "inputs"), "set");
+    size_t        count = json_array_size(list);
+    const char  **sets  = REGION_ARRAY(region, const char *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        sets[i]          = region_copy(region, text ? text : "");
+    }
+    return sets;
+}
+
 /* The two manifests say the same of every file. */
 static bool same_manifest(Region *region, const char *a, const char *b, Error *error)
 {
@@ -38,7 +51,8 @@ static bool run(const Arguments *arguments, Error *error)
     char   *text = file_read(region, path_join(region, folder, "manifest.json"), (size_t)64 << 20,
                              NULL, error);
     json_t *manifest = text ? json_loads(text, 0, &where) : NULL;
-    if (!manifest || !compile_job(region, job_path, arguments->sets, true, &job, error))
+    if (!manifest ||
+        !compile_job(region, job_path, recorded_sets(region, manifest), true, &job, error))
         return json_decref(manifest), false;
     PackOptions pack_options = {.steps = json_integer_value(json_object_get(manifest, "steps")),
                                 .quiet = true};

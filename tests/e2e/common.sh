@@ -58,6 +58,7 @@ make_corpus() {
 }
 
 # make_job RANKS POLICY [MEMORY]: job.lua
+save_every=5 evaluate_every=20
 make_job() {
     cat >job.lua <<END
 return job {
@@ -68,7 +69,7 @@ return job {
   policy  = { $2 },
   train   = { batch = tokens(1024), steps = 40, seed = 3, clip = 1.0,
               optimizer = adamw { lr = "1e-3", weight_decay = 0.1 }, curve = constant {},
-              save = { every = 5, keep = 2 }, evaluate = { every = 20 } },
+              save = { every = $save_every, keep = 2 }, evaluate = { every = $evaluate_every } },
 }
 END
 }

@@ -23,24 +23,25 @@ look() {
     kills=$((kills + 1))
 }
 
-# One start of the trainer: killed, or it comes to its end.
+# One start of the trainer: `ended` is 137 where it was killed, 0 where it came to its end.
 start() {
-    status=0
+    ended=0
     case $1 in
-        random)
+        random) # from its first moments on
             random 300
-            timeout -s KILL "0.$(printf %03d $((picked + 20)))" $train >log.txt 2>&1 || status=$?
+            timeout -s KILL "0.$(printf %03d $((picked + 20)))" $train >log.txt 2>&1 || ended=$?
             ;;
-        save) # some 45 operations a save, and up to four saves to go
+        save) # some 45 operations a save
             random 120
-            LD_PRELOAD=$INTERPOSE PW_TEST_KILL=save:$((picked + 1)) $train >log.txt 2>&1 || status=$?
+            LD_PRELOAD=$INTERPOSE PW_TEST_KILL=save:$((picked + 1)) $train >log.txt 2>&1 || ended=$?
             ;;
-        resume)
-            random 8
+        resume) # seven files are read
+            random 7
             LD_PRELOAD=$INTERPOSE PW_TEST_KILL=resume:$((picked + 1)) $train >log.txt 2>&1 ||
-                status=$?
+                ended=$?
             ;;
     esac
+    [ $ended -eq 0 ] || [ $ended -eq 137 ] || fail "ended with $ended: $(cat log.txt)"
 }
 
 finished() {
@@ -63,18 +64,16 @@ order() {
 }
 
 for what in $(order "$at_random" "$in_saves" "$in_resumes"); do
-    status=0
-    while [ $status -ne 137 ]; do
-        if [ "$what" = resume ] && [ "$farthest" -eq 0 ]; then
-            start save # there must be something to resume from
-        else
-            start "$what"
+    while :; do
+        now=$what
+        [ "$what" != resume ] || [ "$farthest" -gt 0 ] || now=save # there must be a state first
+        start $now
+        if [ $ended -eq 0 ]; then
+            finished
+            continue
         fi
-        case $status in
-            137) look ;;
-            0) finished ;;
-            *) fail "ended with $status: $(cat log.txt)" ;;
-        esac
+        look
+        [ "$now" != "$what" ] || break
     done
 done
 expect 0 $train

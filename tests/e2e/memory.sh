@@ -1,0 +1,76 @@
+#!/bin/sh
+# memory: what `plan` predicts is what a trainer takes: for each policy, on each number of ranks, the
+# arena is used up to the byte and first at the instruction that the plan names; from the second step
+# on nothing is allocated; the process takes little beside its arenas. And of too little memory
+# `plan` says what is missing, where, what to change, and a capacity that works.
+#   memory.sh "RANKS..." "POLICIES..."
+. "$(dirname "$0")/common.sh"
+make_corpus
+
+# planned STEP: predicted.peak_bytes, a number for each rank
+planned() {
+    "$PIPEWRIGHT" plan job.lua --step "$1" --json | tr -d ' \n' |
+        sed 's/.*"peak_bytes":\[\([0-9,]*\)\].*/\1/' | tr , ' '
+}
+
+# Each rank's line of the watermark: "used PEAK at INSTRUCTION; the program says PEAK at INSTRUCTION"
+check_watermarks() {
+    sed -n 's/^step \([0-9]*\), rank \([0-9]*\): arena used up to \([0-9]*\) at instruction \([0-9]*\); the program says \([0-9]*\) at \([0-9]*\)$/\1 \2 \3 \4 \5 \6/p' \
+        said.txt >marks.txt
+    [ "$(wc -l <marks.txt)" -eq $(($1 * 3)) ] || fail "watermarks: $(cat said.txt)"
+    for step in 0 1 2; do
+        bytes=$(planned $step)
+        text=$("$PIPEWRIGHT" plan job.lua --step $step)
+        while read -r at rank used when promised promised_when; do
+            [ "$at" -eq $step ] || continue
+            # shellcheck disable=SC2086
+            predicted=$(echo $bytes | cut -d ' ' -f $((rank + 1)))
+            [ "$used" -eq "$promised" ] && [ "$used" -eq "$predicted" ] && [ "$when" -eq "$promised_when" ] ||
+                fail "$policy, $1 ranks, step $at, rank $rank: $used at $when; program $promised at $promised_when; plan $predicted"
+            case $text in
+                *"reached at instruction $when "*) ;;
+                *) fail "$policy: the plan names another instruction than $when: $text" ;;
+            esac
+        done <marks.txt
+    done
+}
+
+# What was ever resident, less the largest arenas and the mapped files: at most 64 MiB.
+check_resident() {
+    arenas=$(sed -n 's/.*"peak_bytes": \([0-9]*\).*/\1/p' run/metrics.jsonl | sort -n | tail -n 1)
+    mapped=$(cat job.data/tokens.idx job.data/tokens.bin programs.pw | wc -c)
+    beside=$(($(tail -n 1 calls.txt) - arenas - mapped))
+    [ $beside -le $((64 << 20)) ] || fail "$policy, $1 ranks: $beside bytes beside the arenas"
+    [ $beside -le $most_beside ] || most_beside=$beside
+}
+
+check_allocations() {
+    [ "$(wc -l <calls.txt)" -eq 13 ] || fail "steps were not counted: $(cat calls.txt)"
+    [ "$(sed -n 2p calls.txt)" -eq "$(sed -n 12p calls.txt)" ] ||
+        fail "$policy, $1 ranks: calls of the allocator after each step: $(tr '\n' ' ' <calls.txt)"
+}
+
+most_beside=0 cases=0
+for ranks in $1; do
+    rm -rf trainer
+    save_every=0 evaluate_every=0 # both allocate, between steps
+    make_job "$ranks" '"gpipe"'
+    [ -d job.data ] || "$PIPEWRIGHT" data job.lua
+    expect 0 "$PIPEWRIGHT" build job.lua --steps 1 -o trainer # the code is the same for all policies
+    for policy in $2; do
+        make_job "$ranks" "\"$policy\""
+        rm -rf other run
+        expect 0 "$PIPEWRIGHT" build job.lua --steps 12 --no-compile -o other
+        cp other/programs.pw programs.pw
+        expect 0 trainer/train --programs programs.pw --data job.data/tokens --out run --steps 3 --watermark
+        check_watermarks "$ranks"
+        rm -rf run
+        expect 0 env LD_PRELOAD="$INTERPOSE" PW_TEST_COUNT="$PWD/calls.txt" \
+            trainer/train --programs programs.pw --data job.data/tokens --out run --steps 12
+        check_allocations "$ranks"
+        check_resident "$ranks"
+        cases=$((cases + 1))
+    done
+done
+echo "$cases cases: peaks as planned, at the planned instruction; no call of an allocator within" \
+    "steps; at most $((most_beside >> 10)) KiB beside the fullest arena"
