@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "runtime/disk.h"
 #include "runtime/json.h"
@@ -28,6 +29,8 @@ enum {
     LARGE_BYTES      = 1 << 22,
     MESSAGES         = 50,
     MAX_SEGMENTS     = 4096,
+    GAMES         = 5, /* of messages; the fastest counts                                       */
+    NEAREST_BYTES = 1 << 20, /* what a core keeps for itself                                     */
 };
 
 /* --- the peak --- */
@@ -188,21 +191,39 @@ static bool read_point(Point *point, PwSegment *segments, const PwJson *entry, c
     return true;
 }
 
+/* Processor time of this thread: what else the machine does does not count. */
+static double thread_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* What a core keeps nearest goes: between two calls of a codelet a step runs all the others. */
+static void forget(volatile unsigned char *at, int64_t bytes)
+{
+    for (int64_t i = 0; i < bytes; i += PW_ALIGN)
+        at[i] = (unsigned char)(at[i] + 1);
+}
+
 static void measure_point(PwWorker *worker, void *context)
 {
     const Point *point = context;
     PwCall       call  = point->call;
     double      *to    = point->seconds + worker->rank * point->repeat;
-    pw_arena_touch(&worker->arena, point->bytes);
+    int64_t      sweep = worker->job->capacity[worker->rank] - point->bytes;
+    sweep              = sweep < NEAREST_BYTES ? sweep : NEAREST_BYTES;
+    pw_arena_touch(&worker->arena, point->bytes + sweep);
     memset(worker->arena.at, 0, (size_t)point->bytes);
     call.arena = worker->arena.at;
     for (int i = 0; i < PW_MAX_OPERANDS; i++)
         call.at[i] = point->offsets[i] < 0 ? NULL : worker->arena.at + point->offsets[i];
-    point->run(&call); /* once for the caches */
+    point->run(&call); /* the first time pages are mapped */
     for (int i = 0; i < point->repeat; i++) {
-        int64_t begin = pw_now();
+        forget(worker->arena.at + point->bytes, sweep);
+        double begin = thread_seconds();
         point->run(&call);
-        to[i] = (double)(pw_now() - begin) / 1e9;
+        to[i] = thread_seconds() - begin;
     }
 }
 
@@ -319,10 +340,13 @@ static bool measure_messages(PwTeam *team, PwJsonText *out, PwError *error)
         if (sizes[i] > team->job->capacity[0] || sizes[i] > team->job->capacity[1])
             return pw_input(error, "the arenas are too small to measure messages of %lld bytes",
                             (long long)sizes[i]);
-        if (!team->transport->begin(team->transport, &made.program, error))
-            return false;
-        pw_team_do(team, play, &game);
-        seconds[i] = game.seconds;
+        for (int k = 0; k < GAMES; k++) {
+            if (!team->transport->begin(team->transport, &made.program, error))
+                return false;
+            pw_team_do(team, play, &game);
+            if (k == 0 || game.seconds < seconds[i])
+                seconds[i] = game.seconds;
+        }
     }
     pw_json_add(out, ",\n\"latency\": %.9g, \"seconds_per_byte\": %.9g", seconds[0],
                 seconds[1] > seconds[0]

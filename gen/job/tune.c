@@ -9,7 +9,7 @@
 #include "gen/base/process.h"
 #include "gen/pack.h"
 
-enum { MAX_GRID = 16, SHORTEST = 16, PACKED_TOKENS = 512, REPEATS = 7 };
+enum { MAX_GRID = 40, CONTEXTS = 4, SHORTEST = 16, PACKED_TOKENS = 512, REPEATS = 7 };
 
 /* One thing to measure, and where the answer goes. */
 typedef struct Point {
@@ -34,14 +34,18 @@ static void add_point(Tuning *t, Point point)
     REGION_APPEND(t->region, t->points, t->npoints, t->room, point);
 }
 
-/* Tokens of a chunk: from SHORTEST, doubling, to the longest chunk there may be: a context, or the
- * longest document if that is shorter. */
+/* Tokens of a chunk: from SHORTEST by halves and thirds (16, 24, 32, 48, ..) to the longest chunk
+ * there may be: a context, or the longest document if that is shorter. Between two such points the
+ * line is within 2% of a square. */
 static void make_grid(Tuning *t)
 {
     int64_t longest = lengths_quantile(t->job->lengths, 1.0);
-    int64_t most    = longest < t->job->job->data.context ? longest : t->job->job->data.context;
-    for (int64_t n = SHORTEST; n < 2 * most && t->ngrid < MAX_GRID; n *= 2)
-        t->grid[t->ngrid++] = n < most ? n : most;
+    int64_t context = t->job->job->data.context;
+    int64_t most    = longest < context ? longest : context;
+    for (int64_t n = SHORTEST; t->ngrid < MAX_GRID - 1 && n < most;
+         n += n & (n - 1) ? n / 3 : n / 2)
+        t->grid[t->ngrid++] = n;
+    t->grid[t->ngrid++] = most > SHORTEST ? most : SHORTEST;
     if (t->ngrid < 2)
         t->grid[t->ngrid++] = 2 * SHORTEST;
 }
@@ -60,16 +64,19 @@ static void plan_line(Tuning *t, CodeletCost *row, int codelet)
     }
 }
 
-/* Attention: short segments are measured packed, as chunks have them. */
+/* Attention: short segments are measured packed, as chunks have them. Along the context the time is
+ * a line but for the caches: quarters will do. */
 static void plan_table(Tuning *t, CodeletCost *row, int codelet)
 {
+    int64_t last   = t->job->job->data.context - SHORTEST; /* the shortest may stand at the end */
+    last           = last > CONTEXTS ? last : CONTEXTS;
     row->nlengths  = t->ngrid;
-    row->ncontexts = t->ngrid + 1;
+    row->ncontexts = CONTEXTS + 1;
     row->lengths   = REGION_ARRAY(t->region, int64_t, row->nlengths);
     row->contexts  = REGION_ARRAY(t->region, int64_t, row->ncontexts);
     row->seconds   = REGION_ARRAY(t->region, double, (int64_t)row->nlengths * row->ncontexts);
     for (int j = 0; j < row->ncontexts; j++)
-        row->contexts[j] = j == 0 ? 0 : t->grid[j - 1];
+        row->contexts[j] = j * last / CONTEXTS;
     for (int i = 0; i < row->nlengths; i++) {
         int64_t length   = t->grid[i];
         int64_t segments = length < PACKED_TOKENS ? PACKED_TOKENS / length : 1;
@@ -165,7 +172,7 @@ static void print_point(const Tuning *t, const Point *point, Text *text)
 }
 
 /* Attention with all of a context before a segment that reaches beyond it does not occur, but its
- * point keeps the table rectangular: it takes the value of the largest context that fits. */
+ * point keeps the table rectangular: the next shorter segment says what more context costs. */
 static bool occurs(const Tuning *t, const Point *point)
 {
     return point->length + point->context <= t->job->job->data.context || point->context == 0;
@@ -192,6 +199,16 @@ static bool ask_trainer(Tuning *t, const char *folder, Text *answer, Error *erro
            (status > 0 && error_fail(error, "%s --measure: ended with status %d", argv[0], status));
 }
 
+/* Seconds of a point that was not measured, from its neighbours in the table. */
+static double beyond(const Tuning *t, int i)
+{
+    const Point *point = &t->points[i], *shorter = point - CONTEXTS - 1;
+    if (i <= CONTEXTS || shorter->codelet != point->codelet)
+        return point->seconds[-1];
+    double longer = (double)point->length / (double)shorter->length;
+    return point->seconds[-1] + longer * (shorter->seconds[0] - shorter->seconds[-1]);
+}
+
 static bool take_answer(Tuning *t, const char *answer, Error *error)
 {
     json_error_t where;
@@ -208,7 +225,7 @@ static bool take_answer(Tuning *t, const char *answer, Error *error)
                 (double)(t->job->codelets->items[point->codelet].part == PART_CORE ? point->segments
                                                                                    : 1);
         else
-            *point->seconds = point->seconds[-1];
+            *point->seconds = beyond(t, i);
     }
     t->cost->latency          = json_number_value(json_object_get(root, "latency"));
     t->cost->seconds_per_byte = json_number_value(json_object_get(root, "seconds_per_byte"));

@@ -7,7 +7,8 @@
  * and Lee 2020, arXiv 2001.03288). No order of buffers is best for every program: each of these is
  * tried, the least peak stays; ties go to the earlier key, and within one to the lower number. What
  * lives longer than one operation goes first; the rest of each operation then meets only what is
- * there in it. What is placed stands in a list by address: a gap is found in one walk from below.
+ * there in it. What is placed stands in lists by address, one for each slice of the program: a gap
+ * is found in one walk from below.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -33,15 +34,23 @@ typedef struct Placed {
 /* What is placed, by start. */
 typedef struct Shelf {
     Placed *placed;
-    int     count;
+    int     count, room;
 } Shelf;
 
+/* A rank's operations are cut into slices, finer from level to level down to a few operations each;
+ * level 0 is all of them. What lives within one slice looks for a gap among those alone that are
+ * there in it. */
+enum { MOST_LEVELS = 6, MOST_SLICES = 1 << 2 * (MOST_LEVELS - 1), PER_SLICE = 2 };
+
 typedef struct Arena {
+    Region            *region;
     const RankProgram *rank;
     Item              *items; /* [nitems] */
     int                nitems;
-    const int         *operation;         /* [ninstructions] of the rank                    */
-    Shelf              long_lived, local; /* local: all that is there in one operation      */
+    const int         *operation; /* [ninstructions] of the rank                              */
+    int                noperations, nlevels;
+    Shelf              long_lived[MOST_LEVELS][MOST_SLICES]; /* whatever lives longer than that */
+    Shelf              local; /* all that is there in one operation                          */
 } Arena;
 
 typedef double (*Key)(const Item *item);
@@ -88,6 +97,20 @@ static int64_t align(int64_t bytes)
     return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
 }
 
+static int slice_at(const Arena *arena, int level, int instruction)
+{
+    int slices = 1 << 2 * level; /* four times as many a level */
+    return (int)((int64_t)arena->operation[instruction] * slices / arena->noperations);
+}
+
+static const Shelf *finest_slice(const Arena *arena, int first, int last)
+{
+    int level = arena->nlevels - 1;
+    while (slice_at(arena, level, first) != slice_at(arena, level, last))
+        level--;
+    return &arena->long_lived[level][slice_at(arena, level, first)];
+}
+
 /* The lowest place at or above `least` where so many bytes are free from `first` to `last`. */
 static int64_t lowest_gap(const Shelf *shelf, int64_t least, int64_t bytes, int first, int last)
 {
@@ -100,8 +123,9 @@ static int64_t lowest_gap(const Shelf *shelf, int64_t least, int64_t bytes, int 
     return at;
 }
 
-/* Where the whole buffer fits: each part pushes it up until none does. */
-static int64_t find_place(const Arena *arena, const Shelf *shelf, const Buffer *buffer)
+/* Where the whole buffer fits: each part pushes it up until none does. `local`: it lives and dies
+ * in the operation whose shelf stands. */
+static int64_t find_place(const Arena *arena, bool local, const Buffer *buffer)
 {
     int64_t base = arena->rank->static_bytes;
     for (bool moved = true; moved;) {
@@ -109,8 +133,10 @@ static int64_t find_place(const Arena *arena, const Shelf *shelf, const Buffer *
         for (int i = 0; i < buffer->nparts; i++) {
             const BufferPart *part  = &buffer->parts[i];
             int64_t           start = part_start(buffer, part);
-            int64_t           at = lowest_gap(shelf, base + start, part_past(buffer, part) - start,
-                                              part->first, part->last);
+            const Shelf      *shelf =
+                local ? &arena->local : finest_slice(arena, part->first, part->last);
+            int64_t at = lowest_gap(shelf, base + start, part_past(buffer, part) - start,
+                                    part->first, part->last);
             if (at > base + start) {
                 base  = align(at - start);
                 moved = true;
@@ -120,9 +146,10 @@ static int64_t find_place(const Arena *arena, const Shelf *shelf, const Buffer *
     return base;
 }
 
-static void put(Shelf *shelf, Placed placed)
+static void put(Region *region, Shelf *shelf, Placed placed)
 {
     int low = 0, high = shelf->count;
+    REGION_APPEND(region, shelf->placed, shelf->count, shelf->room, placed);
     while (low < high) {
         int middle = (low + high) / 2;
         if (shelf->placed[middle].start <= placed.start)
@@ -131,43 +158,68 @@ static void put(Shelf *shelf, Placed placed)
             high = middle;
     }
     memmove(&shelf->placed[low + 1], &shelf->placed[low],
-            (size_t)(shelf->count - low) * sizeof placed);
+            (size_t)(shelf->count - 1 - low) * sizeof placed);
     shelf->placed[low] = placed;
-    shelf->count++;
 }
 
-/* Fills `local` with the long-lived parts that are there in the operation. */
-static void fetch_local(Arena *arena, int operation)
+static void put_long_lived(Arena *arena, Placed placed)
 {
-    arena->local.count = 0;
-    for (int i = 0; i < arena->long_lived.count; i++) {
-        const Placed *at = &arena->long_lived.placed[i];
-        if (arena->operation[at->first] <= operation && operation <= arena->operation[at->last])
-            arena->local.placed[arena->local.count++] = *at;
+    for (int level = 0; level < arena->nlevels; level++) {
+        int last = slice_at(arena, level, placed.last);
+        for (int i = slice_at(arena, level, placed.first); i <= last; i++)
+            put(arena->region, &arena->long_lived[level][i], placed);
     }
 }
 
-/* Places all buffers in the order of the key; offsets [nbuffers] are written. Returns the peak. */
-static int64_t fill_arena(Arena *arena, Key key, int64_t *offsets)
+static void clear_shelves(Arena *arena)
+{
+    for (int level = 0; level < arena->nlevels; level++)
+        for (int i = 0; i < 1 << 2 * level; i++)
+            arena->long_lived[level][i].count = 0;
+}
+
+/* Fills `local` with the long-lived parts that are there in the operation of these instructions. */
+static void fetch_local(Arena *arena, const Item *item)
+{
+    int first = item->first, last = item->last;
+    while (first > 0 && arena->operation[first - 1] == item->operation)
+        first--;
+    while (last + 1 < arena->rank->ninstructions && arena->operation[last + 1] == item->operation)
+        last++;
+    const Shelf *slice = finest_slice(arena, first, last);
+    arena->local.count = 0;
+    for (int i = 0; i < slice->count; i++)
+        if (slice->placed[i].first <= last && first <= slice->placed[i].last)
+            REGION_APPEND(arena->region, arena->local.placed, arena->local.count, arena->local.room,
+                          slice->placed[i]);
+}
+
+/* Places all buffers in the order of the key; offsets [nbuffers] are written. Returns the peak; an
+ * order that comes to `enough` is given up there. */
+static int64_t fill_arena(Arena *arena, Key key, int64_t enough, int64_t *offsets)
 {
     int64_t peak = arena->rank->static_bytes;
     for (int i = 0; i < arena->nitems; i++)
         arena->items[i].key = key(&arena->items[i]);
     qsort(arena->items, (size_t)arena->nitems, sizeof *arena->items, by_key);
-    arena->long_lived.count = 0;
-    for (int i = 0, operation = -1; i < arena->nitems; i++) {
-        const Item *item = &arena->items[i];
-        if (item->operation != operation)
-            fetch_local(arena, item->operation);
+    clear_shelves(arena);
+    for (int i = 0, operation = -1; i < arena->nitems && peak < enough; i++) {
+        const Item   *item   = &arena->items[i];
+        const Buffer *buffer = &arena->rank->buffers[item->buffer];
+        bool          local  = item->operation >= 0;
+        if (local && item->operation != operation)
+            fetch_local(arena, item);
         operation             = item->operation;
-        Shelf        *shelf   = operation < 0 ? &arena->long_lived : &arena->local;
-        const Buffer *buffer  = &arena->rank->buffers[item->buffer];
-        int64_t       at      = find_place(arena, shelf, buffer);
+        int64_t at            = find_place(arena, local, buffer);
         offsets[item->buffer] = at;
         for (int k = 0; k < buffer->nparts; k++) {
-            const BufferPart *part = &buffer->parts[k];
-            put(shelf, (Placed){at + part_start(buffer, part), at + part_past(buffer, part),
-                                part->first, part->last});
+            const BufferPart *part   = &buffer->parts[k];
+            Placed            placed = {at + part_start(buffer, part), at + part_past(buffer, part),
+                                        part->first, part->last};
+            if (local)
+                put(arena->region, &arena->local, placed);
+            else
+                put_long_lived(arena, placed);
         }
         peak = at + buffer->bytes > peak ? at + buffer->bytes : peak;
     }
@@ -198,20 +250,20 @@ static Item item_of(const Arena *arena, int number)
     return item;
 }
 
-static Arena new_arena(Region *region, const RankProgram *rank)
+static Arena *new_arena(Region *region, const RankProgram *rank)
 {
-    Arena arena  = {.rank      = rank,
-                    .items     = REGION_ARRAY(region, Item, rank->nbuffers),
-                    .operation = count_operations(region, rank)};
-    int   nparts = 0;
-    for (int i = 0; i < rank->nbuffers; i++) {
-        if (rank->buffers[i].is_static || !rank->buffers[i].nparts)
-            continue;
-        arena.items[arena.nitems++] = item_of(&arena, i);
-        nparts += rank->buffers[i].nparts;
-    }
-    arena.long_lived.placed = REGION_ARRAY(region, Placed, nparts);
-    arena.local.placed      = REGION_ARRAY(region, Placed, nparts);
+    Arena *arena       = REGION_NEW(region, Arena);
+    arena->region      = region;
+    arena->rank        = rank;
+    arena->items       = REGION_ARRAY(region, Item, rank->nbuffers);
+    arena->operation   = count_operations(region, rank);
+    arena->noperations = rank->ninstructions ? arena->operation[rank->ninstructions - 1] + 1 : 1;
+    while (arena->nlevels < MOST_LEVELS &&
+           (arena->nlevels == 0 || PER_SLICE << 2 * arena->nlevels <= arena->noperations))
+        arena->nlevels++;
+    for (int i = 0; i < rank->nbuffers; i++)
+        if (!rank->buffers[i].is_static && rank->buffers[i].nparts)
+            arena->items[arena->nitems++] = item_of(arena, i);
     return arena;
 }
 
@@ -234,17 +286,17 @@ static void place_buffers(Region *region, RankProgram *rank)
 {
     static const Key keys[]  = {by_size_and_life, by_start, by_size, by_end, by_life};
     int              fullest = 0;
-    Arena            arena   = new_arena(region, rank);
+    Arena           *arena   = new_arena(region, rank);
     int64_t          least   = largest_live_bytes(region, rank, &fullest);
     int64_t         *offset  = REGION_ARRAY(region, int64_t, rank->nbuffers);
     rank->peak               = INT64_MAX;
     for (int k = 0; k < COUNT(keys) && rank->peak > least; k++) {
-        int64_t peak = fill_arena(&arena, keys[k], offset);
+        int64_t peak = fill_arena(arena, keys[k], rank->peak, offset);
         if (peak >= rank->peak)
             continue;
         rank->peak = peak;
-        for (int i = 0; i < arena.nitems; i++)
-            rank->buffers[arena.items[i].buffer].offset = offset[arena.items[i].buffer];
+        for (int i = 0; i < arena->nitems; i++)
+            rank->buffers[arena->items[i].buffer].offset = offset[arena->items[i].buffer];
     }
     rank->peak_instruction = find_peak(rank);
 }
