@@ -579,38 +579,3 @@ void plan_print(const Plan *plan, Text *out)
         print_costs(plan, out);
     text_add(out, "}");
 }
-
-bool plan_splits(const Plan *plan, int chunk, int stage)
-{
-    const Pipeline *pipeline = &plan->pipelines[plan->chunks[chunk].pipeline];
-    const Order    *order    = &plan->order[pipeline->stages[stage].ranks[0]];
-    for (int i = 0; i < order->count; i++)
-        if (order->operations[i].letter == 'W' && order->operations[i].chunk == chunk &&
-            order->operations[i].stage == stage)
-            return true;
-    return false;
-}
-
-/* The chunk with the sequence's token `token`, or -1. */
-static int chunk_with(const Plan *plan, int sequence, int64_t token)
-{
-    for (int k = 0; k < plan->nchunks; k++) {
-        const Chunk *chunk = &plan->chunks[k];
-        for (const Segment *s = chunk->segments; s < chunk->segments + chunk->nsegments; s++)
-            if (s->sequence == sequence && s->start <= token && token < s->start + s->length)
-                return k;
-    }
-    return -1;
-}
-
-int plan_earlier(const Plan *plan, int chunk, int segment)
-{
-    const Segment *s = &plan->chunks[chunk].segments[segment];
-    return s->start == 0 ? -1 : chunk_with(plan, s->sequence, s->start - 1);
-}
-
-int plan_later(const Plan *plan, int chunk, int segment)
-{
-    const Segment *s = &plan->chunks[chunk].segments[segment];
-    return chunk_with(plan, s->sequence, s->start + s->length);
-}

@@ -97,11 +97,4 @@ bool  plan_check(const Plan *plan, const Model *model, const Batch *batch, const
 /* "F3", and "F3.1" where the rank holds several stages of the chunk's pipeline. */
 void plan_operation_print(const Plan *plan, int rank, const PlanOperation *operation, Text *out);
 
-/* Whether W stands in the order for this chunk on this stage. */
-bool plan_splits(const Plan *plan, int chunk, int stage);
-/* The chunk that holds the sequence's tokens just before (after) those of segment `s` of `chunk`.
- */
-int plan_earlier(const Plan *plan, int chunk, int segment); /* -1: none */
-int plan_later(const Plan *plan, int chunk, int segment);   /* -1: none */
-
 #endif

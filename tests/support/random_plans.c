@@ -190,11 +190,35 @@ static bool gives_up(const Plan *plan, int chunk, int stage)
     return false;
 }
 
+/* The chunk with the sequence's token `token`, or -1. */
+static int chunk_with(const Plan *plan, int sequence, int64_t token)
+{
+    for (int k = 0; k < plan->nchunks; k++) {
+        const Chunk *chunk = &plan->chunks[k];
+        for (const Segment *s = chunk->segments; s < chunk->segments + chunk->nsegments; s++)
+            if (s->sequence == sequence && s->start <= token && token < s->start + s->length)
+                return k;
+    }
+    return -1;
+}
+
+static int earlier_chunk(const Plan *plan, int chunk, int segment)
+{
+    const Segment *s = &plan->chunks[chunk].segments[segment];
+    return s->start == 0 ? -1 : chunk_with(plan, s->sequence, s->start - 1);
+}
+
+static int later_chunk(const Plan *plan, int chunk, int segment)
+{
+    const Segment *s = &plan->chunks[chunk].segments[segment];
+    return chunk_with(plan, s->sequence, s->start + s->length);
+}
+
 /* Whether the chain's neighbours allow F (the earlier chunk's F done) or B (the later one's B). */
 static bool chain_allows(const Plan *plan, Work *work, int chunk, int stage, int letter)
 {
     for (int i = 0; i < plan->chunks[chunk].nsegments; i++) {
-        int other = letter == 0 ? plan_earlier(plan, chunk, i) : plan_later(plan, chunk, i);
+        int other = letter == 0 ? earlier_chunk(plan, chunk, i) : later_chunk(plan, chunk, i);
         if (other >= 0 && !work_of(plan, work, other, stage)->done[letter])
             return false;
     }

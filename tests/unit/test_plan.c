@@ -80,12 +80,6 @@ Test(plan, the_good_plan_is_good)
     Plan   *plan   = plan_read(region, good, "good", 2, &error);
     cr_assert(plan, "%s", error.text);
     cr_expect(plan_check(plan, model, NULL, NULL, &error), "%s", error.text);
-    cr_expect(plan_splits(plan, 2, 0));
-    cr_expect_not(plan_splits(plan, 2, 1));
-    cr_expect_eq(plan_earlier(plan, 2, 0), 1);
-    cr_expect_eq(plan_earlier(plan, 2, 1), -1);
-    cr_expect_eq(plan_later(plan, 0, 0), 1);
-    cr_expect_eq(plan_later(plan, 2, 0), -1);
     region_free(region);
 }
 
