@@ -8,7 +8,7 @@
 /* Products go by blocks: MATMUL_ROWS rows and MATMUL_COLUMNS columns of the result, MATMUL_DEPTH
  * terms of the sums. Both packed blocks and a cache line of slack for the last panel. */
 #define MATMUL_ROWS 252
-#define MATMUL_COLUMNS 512
+#define MATMUL_COLUMNS 1024
 #define MATMUL_DEPTH 256
 #define MATMUL_SCRATCH(element_bytes)                                                              \
     ((element_bytes) * (MATMUL_DEPTH * (MATMUL_ROWS + MATMUL_COLUMNS) + 64))
