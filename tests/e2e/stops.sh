@@ -1,0 +1,57 @@
+#!/bin/sh
+# stops: what ends a run before its time, and what a run refuses to go on from: signals, a full disk,
+# another job, other data; a changed policy is noted; too little memory.
+. "$(dirname "$0")/common.sh"
+make_corpus
+make_job 2 '"gpipe"'
+"$PIPEWRIGHT" data job.lua
+run="$PIPEWRIGHT run job.lua --out run"
+expect 0 $run --steps 5
+
+# A full disk: the error says what is needed and free; the older state stays, and the run goes on.
+expect 0 "$PIPEWRIGHT" build job.lua --steps 12 --no-compile -o stored
+train="run/trainer/train --data job.data/tokens --out run --programs stored/programs.pw"
+expect 1 env LD_PRELOAD="$INTERPOSE" PW_TEST_FULL=100000 $train --steps 10
+says "the disk is full"
+expect 0 run/trainer/train --where --out run
+says 5
+
+# Another seed is refused before anything is changed; another policy is noted.
+before=$(sha256sum <run/trainer/manifest.json)
+expect 2 $run --set train.seed=4
+says "was saved by another job"
+[ "$before" = "$(sha256sum <run/trainer/manifest.json)" ] || fail "the trainer of the run was replaced"
+make_job 2 '"seq1f1b", slices = 2'
+expect 0 $run --steps 6
+says "another policy, layout or cadence"
+
+# Other data.
+mkdir other
+cp -r corpus job.lua other
+echo "one more document" >other/corpus/more.txt
+(cd other && "$PIPEWRIGHT" data job.lua) >/dev/null
+expect 2 $train --data other/job.data/tokens
+says "another token set"
+
+# Too little memory: the error names a capacity, and that one works.
+expect 2 "$PIPEWRIGHT" plan job.lua --set cluster.memory="1 MiB"
+says "bytes are missing"
+enough=$(sed -n 's/.*let each rank take \([0-9]*\) bytes.*/\1/p' said.txt)
+expect 0 "$PIPEWRIGHT" plan job.lua --set cluster.memory="$enough"
+
+# A signal to the tool, as Ctrl-C and `kill` send it: the trainer saves, both end with 0.
+for name in INT TERM; do
+    rm -rf run/metrics.jsonl
+    $run --steps 100000 >signal.txt 2>&1 &
+    tool=$!
+    until grep -q '"step"' run/metrics.jsonl 2>/dev/null; do
+        kill -0 $tool || fail "$(cat signal.txt)"
+        sleep 0.05
+    done
+    kill -$name $tool
+    status=0
+    wait $tool || status=$?
+    [ $status -eq 0 ] || fail "SIG$name: ended with $status: $(cat signal.txt)"
+    grep -q "stopped by signal" signal.txt || fail "SIG$name: $(cat signal.txt)"
+done
+echo "signals, a full disk, other seeds and data, too little memory: as promised"
