@@ -238,7 +238,8 @@ bool expect_written(Site site, const char *what, int64_t at, int64_t past)
 bool may_touch(Site site, const char *what, int64_t at, int64_t past, bool writes)
 {
     const ProvenRank *rank = &site.prover->ranks[site.rank];
-    for (const Lock *lock = rank->locks; lock < rank->locks + rank->nlocks; lock++) {
+    for (int i = 0; i < rank->nlocks; i++) {
+        const Lock *lock = &rank->locks[i];
         if (past <= lock->at || at >= lock->past || (!writes && !lock->incoming))
             continue;
         return refuse(site, "%s at 0x%llx: found bytes of the %s at %d, expected its %s before",

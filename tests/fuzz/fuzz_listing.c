@@ -22,9 +22,10 @@ static void read_back(Region *region, const Program *program, const Codelets *co
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
+    static Region   *owner;
     static ProofCase on; /* made once: it takes longer than a listing */
-    if (!on.model)
-        on = proof_case(region_new(), 2, false);
+    if (!owner)
+        on = proof_case(owner = region_new(), 2, false);
     Region *region = region_new();
     char   *text   = region_alloc(region, count + 1);
     Error   error  = {0};

@@ -82,8 +82,11 @@ static void read_back(Region *region, const Plan *plan)
 static const ProofCase *the_case(bool tied)
 {
     static ProofCase cases[2];
+    static Region   *owner;
+    if (!owner)
+        owner = region_new();
     if (!cases[tied].model)
-        cases[tied] = proof_case(region_new(), LAYERS, tied);
+        cases[tied] = proof_case(owner, LAYERS, tied);
     return &cases[tied];
 }
 

@@ -62,10 +62,13 @@ static void make_subject(Region *region, uint8_t seed, Subject *subject)
 /* Made once: it takes longer than what is done with it. */
 static const Subject *the_subject(uint8_t seed)
 {
+    static Region *owner;
     static Subject subjects[SUBJECTS];
     Subject       *subject = &subjects[seed % SUBJECTS];
+    if (!owner)
+        owner = region_new();
     if (!subject->on.model)
-        make_subject(region_new(), seed % SUBJECTS, subject);
+        make_subject(owner, seed % SUBJECTS, subject);
     return subject;
 }
 
