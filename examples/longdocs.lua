@@ -6,7 +6,7 @@ return job {
   layout  = { stages = 2 },
   policy  = { "seq1f1b", slices = 4, spare = 1 },
   train   = { batch = tokens "16K", steps = 150, seed = 1, clip = 1.0,
-              optimizer = adamw { lr = "3e-3", weight_decay = 0.1 },
-              curve = cosine { warmup = 20, final = "3e-4" },
+              optimizer = adamw { lr = "2e-3", weight_decay = 0.1 },
+              curve = cosine { warmup = 20, final = "2e-4" },
               save = { every = 50, keep = 2 }, evaluate = { every = 50 } },
 }

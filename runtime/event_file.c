@@ -129,7 +129,9 @@ FILE *pw_event_open(const char *run, PwError *error)
     gethostname(host, sizeof host - 1);
     snprintf(name, sizeof name, "events.out.tfevents.%lld.%s.%d", (long long)now(), host,
              (int)getpid());
-    FILE *file = pw_disk_join(path, run, name, error) ? fopen(path, "ae") : NULL;
+    if (!pw_disk_join(path, run, name, error))
+        return NULL;
+    FILE *file = fopen(path, "ae");
     if (file && put(file, record, pw_event_version(record, now())))
         return file;
     pw_fail(error, "%s: %s", path, strerror(errno));

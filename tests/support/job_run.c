@@ -67,6 +67,22 @@ static bool compile_object(JobRun *run, const char *code, const char *source, co
     return !rename(beside, object) || error_fail(&run->error, "%s", object);
 }
 
+/* What kernels include: their objects depend on it. */
+static bool add_headers(JobRun *run, Text *all)
+{
+    static const char *const headers[] = {"templates/cpu/kernels.h", "templates/cpu/tile.h",
+                                          "templates/cpu/vector.h",  "templates/scratch.h",
+                                          "templates/kernels.def",   "runtime/kernel.h"};
+    for (int i = 0; i < COUNT(headers); i++) {
+        const char *path = path_join(run->region, data_folder(), headers[i]);
+        const char *text = file_read(run->region, path, (size_t)1 << 24, NULL, &run->error);
+        if (!text)
+            return false;
+        text_add(all, "%s", text);
+    }
+    return true;
+}
+
 static bool build_library(JobRun *run, const Emitted *emitted)
 {
     static const char *const kernels[] = {"embedding",     "rmsnorm",   "rope",
@@ -79,7 +95,8 @@ static bool build_library(JobRun *run, const Emitted *emitted)
                                           path_join(region, run->folder, "code.so")};
     int                      n         = 5;
     Text                     all       = text_new(region);
-    if (!file_make_folders(code, &run->error) || !file_make_folders(cache, &run->error))
+    if (!file_make_folders(code, &run->error) || !file_make_folders(cache, &run->error) ||
+        !add_headers(run, &all))
         return false;
     for (int i = 0; i < emitted->nfiles; i++)
         if (!file_write(path_join(region, code, emitted->files[i].name), emitted->files[i].text,
