@@ -1,9 +1,9 @@
-/* prove: programs of all ranks, as a listing or stored: proven, or the instruction that is wrong.
- */
+/* prove: programs of all ranks, as a listing or stored: proven, or the instruction that is wrong. */
 #include <stdio.h>
 #include <string.h>
 
 #include "gen/base/file.h"
+#include "gen/base/hash.h"
 #include "gen/commands/job_command.h"
 
 static const Option options[] = {
@@ -23,20 +23,33 @@ static bool read_head(const char *bytes, size_t length, PwRing *ring, const char
            error_input(error, "%s: the ring's parts lie outside the file", path);
 }
 
+/* The program's bytes are where the slot says, and hash to what it says. */
+static bool read_slot(Region *region, const char *bytes, size_t length, const PwSlot *slot,
+                      const char *name, Error *error)
+{
+    if (slot->offset > length || slot->bytes > length - slot->offset)
+        return error_input(error, "%s: its program lies outside the file", name);
+    const char *hash = hash_bytes(region, bytes + slot->offset, slot->bytes);
+    return !memcmp(hash, slot->hash, sizeof slot->hash) ||
+           error_input(error, "%s: found SHA-256 %s, expected %.64s; the file was changed", name,
+                       hash, slot->hash);
+}
+
 static bool prove_stored(const Compilation *job, const char *path, int64_t *count, Error *error)
 {
     size_t  length;
-    PwRing  ring;
+    PwRing  ring  = {.slots = 0};
     Region *file  = region_new();
     char   *bytes = file_read(file, path, (size_t)1 << 36, &length, error);
     bool    good  = bytes && read_head(bytes, length, &ring, path, error);
-    for (int64_t step = good ? ring.first_step : 0; good && step < ring.written; step++) {
+    /* What the trainer of a live ring is past may have been overwritten. */
+    int64_t first = good && ring.consumed > ring.first_step ? ring.consumed : ring.first_step;
+    for (int64_t step = first; good && step < ring.written; step++) {
         Region *region = region_new();
         PwSlot  slot;
         char   *name = region_format(region, "%s: step %lld", path, (long long)step);
         memcpy(&slot, bytes + sizeof ring + (uint64_t)step % ring.slots * sizeof slot, sizeof slot);
-        good = (slot.offset <= length && slot.bytes <= length - slot.offset) ||
-               error_input(error, "%s: its program lies outside the file", name);
+        good = read_slot(region, bytes, length, &slot, name, error);
         Program *program =
             good ? program_load(region, bytes + slot.offset, slot.bytes, name, job->codelets, error)
                  : NULL;
