@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "gen/job/passes.h"
-#include "gen/step/passes.h"
+#include "gen/cost/simulate.h"
+#include "gen/job/job_passes.h"
+#include "gen/step/step_passes.h"
 #include "tests/support/tiny_model.h"
 
 enum { EXPAND, COMMUNICATE, OVERLAP, ALLOCATE, PROVE, SIMULATE, NPASSES };

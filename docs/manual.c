@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gen/job/operations.h"
+#include "gen/forms/operations.h"
 
 static void print_kernels(void)
 {

@@ -8,6 +8,7 @@
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
 #include "gen/cost/predict.h"
+#include "gen/cost/simulate.h"
 
 enum { TRIES = 4, AHEAD = 2 };
 

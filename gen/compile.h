@@ -10,8 +10,8 @@
 #define PIPEWRIGHT_COMPILE_H
 
 #include "gen/data/documents.h"
-#include "gen/job/passes.h"
-#include "gen/step/passes.h"
+#include "gen/job/job_passes.h"
+#include "gen/step/step_passes.h"
 #include "gen/step/sample.h"
 
 /* What is made once per job; everything is in `region`. */

@@ -5,7 +5,7 @@
 #include "gen/commands/command.h"
 #include "gen/data/bigram.h"
 #include "gen/data/documents.h"
-#include "gen/data/stats.h"
+#include "gen/pictures/stats.h"
 #include "gen/pictures/histogram.h"
 
 #define LARGEST_LENGTHS ((size_t)1 << 32)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gen/job/operations.h"
+#include "gen/forms/operations.h"
 #include "runtime/kernel.h"
 
 const char *const        level_names[NLEVELS]         = {"all", "lean", "input", "none"};

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "gen/job/emit.h"
-#include "gen/job/operations.h"
-#include "gen/job/passes.h"
+#include "gen/forms/operations.h"
+#include "gen/job/job_passes.h"
 #include "runtime/kernel.h"
 
 typedef enum SymbolKind {

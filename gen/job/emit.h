@@ -3,7 +3,7 @@
 #ifndef PIPEWRIGHT_EMIT_H
 #define PIPEWRIGHT_EMIT_H
 
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 
 /* A dimension under the name that shapes.h gives it, or its digits. */
 const char *shape_name(Region *region, const Model *model, int64_t size);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "gen/job/emit.h"
-#include "gen/job/operations.h"
+#include "gen/forms/operations.h"
 
 enum { MARGIN = 100 };
 

@@ -7,8 +7,8 @@
  * The second call adds the first one's result, a temporary that nobody else reads, to something. */
 #include <string.h>
 
-#include "gen/job/operations.h"
-#include "gen/job/passes.h"
+#include "gen/forms/operations.h"
+#include "gen/job/job_passes.h"
 
 enum { MAX_ARGUMENTS = 20 };
 

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 
 #include "gen/cost/pricing.h"
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 #include "gen/solve/partition.h"
 
 static double both(const Pricing *pricing, Part part, int64_t tokens)

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "gen/step/lives.h"
-#include "gen/step/passes.h"
+#include "gen/step/step_passes.h"
 
 /* A buffer as the keys see it. */
 typedef struct Item {

@@ -13,7 +13,7 @@
 #include "gen/host/api.h"
 #include "gen/host/sandbox.h"
 #include "gen/host/values.h"
-#include "gen/step/passes.h"
+#include "gen/step/step_passes.h"
 
 typedef struct Run {
     Api         api;

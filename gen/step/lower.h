@@ -5,7 +5,7 @@
 #ifndef PIPEWRIGHT_LOWER_H
 #define PIPEWRIGHT_LOWER_H
 
-#include "gen/step/passes.h"
+#include "gen/step/step_passes.h"
 
 /* A rank's buffers by name. A value that is written again after its last use gets a new buffer,
  * with another place in the arena: `newest` is the one that its name now stands for. */

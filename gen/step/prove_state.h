@@ -5,7 +5,7 @@
 #ifndef PIPEWRIGHT_PROVE_STATE_H
 #define PIPEWRIGHT_PROVE_STATE_H
 
-#include "gen/step/passes.h"
+#include "gen/step/step_passes.h"
 
 typedef enum ThingKind {
     THING_TOKENS,   /* of a load: name "tokens", "targets" or "weights"; a row a token          */

@@ -4,7 +4,7 @@
 #ifndef PIPEWRIGHT_WEAKEST_H
 #define PIPEWRIGHT_WEAKEST_H
 
-#include "gen/step/passes.h"
+#include "gen/step/step_passes.h"
 
 /* Runs the program. A `sent` that holds up all ranks moves to the next border between operations at
  * which it holds up nobody, at the latest to where its bytes are written again, or the end. Writes

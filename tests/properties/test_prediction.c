@@ -9,8 +9,9 @@
 #include "gen/base/file.h"
 #include "gen/base/random.h"
 #include "gen/cost/predict.h"
-#include "gen/job/passes.h"
-#include "gen/step/passes.h"
+#include "gen/cost/simulate.h"
+#include "gen/job/job_passes.h"
+#include "gen/step/step_passes.h"
 #include "tests/support/random_plans.h"
 #include "tests/support/tiny_model.h"
 

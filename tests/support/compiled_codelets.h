@@ -4,7 +4,7 @@
 #ifndef PIPEWRIGHT_COMPILED_CODELETS_H
 #define PIPEWRIGHT_COMPILED_CODELETS_H
 
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 #include "runtime/kernel.h"
 
 enum { RUN_SEGMENTS = 8 };

@@ -3,7 +3,7 @@
 
 #include <criterion/criterion.h>
 
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 #include "tests/support/tiny_model.h"
 
 Codelets *tiny_codelets(Region *region, const Model *model)

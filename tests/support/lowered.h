@@ -3,7 +3,7 @@
 #ifndef PIPEWRIGHT_LOWERED_H
 #define PIPEWRIGHT_LOWERED_H
 
-#include "gen/step/passes.h"
+#include "gen/step/step_passes.h"
 #include "tests/support/random_plans.h"
 
 typedef struct Lowered {

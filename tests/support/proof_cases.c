@@ -1,7 +1,7 @@
 /* proof_cases: see the header. */
 #include "tests/support/proof_cases.h"
 
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 #include "tests/support/tiny_model.h"
 
 ProofCase proof_case(Region *region, int64_t layers, bool tied)

@@ -3,7 +3,7 @@
 #ifndef PIPEWRIGHT_PROOF_CASES_H
 #define PIPEWRIGHT_PROOF_CASES_H
 
-#include "gen/step/passes.h"
+#include "gen/step/step_passes.h"
 
 typedef struct ProofCase {
     Model    *model;

@@ -8,7 +8,7 @@
 
 #include "gen/base/file.h"
 #include "gen/base/random.h"
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 #include "tests/support/compiled_codelets.h"
 #include "tests/support/tiny_model.h"
 

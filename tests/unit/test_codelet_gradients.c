@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "gen/base/random.h"
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 #include "tests/support/compiled_codelets.h"
 #include "tests/support/tiny_model.h"
 

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 #include "tests/support/tiny_model.h"
 
 static Codelets *table_of(Region *region, const Model *model)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "gen/cost/predict.h"
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 #include "gen/pictures/gantt.h"
 #include "gen/solve/list_order.h"
 #include "gen/solve/packing.h"

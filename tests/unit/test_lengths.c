@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "gen/base/random.h"
-#include "gen/data/stats.h"
+#include "gen/pictures/stats.h"
 #include "gen/forms/batch.h"
 #include "gen/forms/lengths.h"
 #include "gen/pictures/histogram.h"

@@ -11,8 +11,8 @@
 #include "gen/base/file.h"
 #include "gen/base/random.h"
 #include "gen/cost/predict.h"
-#include "gen/job/passes.h"
-#include "gen/step/passes.h"
+#include "gen/job/job_passes.h"
+#include "gen/step/step_passes.h"
 #include "tests/support/tiny_model.h"
 
 /* Everything that decide needs, made once a test. */

@@ -4,7 +4,8 @@
 #include <math.h>
 
 #include "gen/cost/predict.h"
-#include "gen/job/passes.h"
+#include "gen/cost/simulate.h"
+#include "gen/job/job_passes.h"
 #include "tests/support/lowered.h"
 #include "tests/support/tiny_model.h"
 

@@ -1,4 +1,4 @@
-/* passes of a step, in their order: each a function from one form to the next that changes nothing
+/* step_passes: for every step, in their order: each a function from one form to the next that changes nothing
  * else. gen/compile.c calls them; none calls another. All allocate from `region` and return NULL or
  * false with `error` filled in. */
 #ifndef PIPEWRIGHT_STEP_PASSES_H
@@ -43,7 +43,5 @@ bool allocate(Program *program, const Codelets *codelets, Error *error);
  */
 bool prove(const Program *program, const Codelets *codelets, const Model *model,
            const Layout *layout, const Batch *batch, Error *error);
-/* Fills in Instruction.predicted and Program.predicted_seconds. */
-bool simulate(Program *program, const Codelets *codelets, const Cost *cost, Error *error);
 
 #endif

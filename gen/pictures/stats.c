@@ -1,5 +1,5 @@
 /* stats: see stats.h. */
-#include "gen/data/stats.h"
+#include "gen/pictures/stats.h"
 
 #include "gen/pictures/histogram.h"
 

@@ -1,6 +1,6 @@
 /* operations: see the header; tables straight out of templates/kernels.def, and the reader of the
  * notation in which it writes calls. What is malformed there is a bug of ours. */
-#include "gen/job/operations.h"
+#include "gen/forms/operations.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 
 #include "gen/base/fields.h"
 #include "gen/host/sandbox.h"
-#include "gen/job/passes.h"
+#include "gen/job/job_passes.h"
 
 typedef struct Machine {
     const char *name, *device;
