@@ -78,7 +78,7 @@ int main(int argc, char **argv)
         double  measured = member(step, "step_s"), predicted = scale * member(step, "predicted_s");
         int     number = (int)json_integer_value(json_object_get(step, "step"));
         json_decref(step);
-        if (!(measured > 0) || !(predicted > 0) || number <= 1)
+        if (!(measured > 0) || !(predicted > 0) || number == 0)
             continue;
         printf("%4d %9.2f ms %8.2f ms %7.1f%%\n", number, 1e3 * predicted, 1e3 * measured,
                100 * (predicted / measured - 1));
