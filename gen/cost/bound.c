@@ -3,12 +3,9 @@
  * of its work (nothing rebuilt), and behind its last B that chunk still goes back up the stages
  * before. Only a dw may lie behind that B, so where W stands apart the way up does not follow all
  * the work. */
-#include "gen/cost/predict.h"
+#include "gen/cost/bound.h"
 
-static const Pipeline *pipeline_of(const Plan *plan, int chunk)
-{
-    return &plan->pipelines[plan->chunks[chunk].pipeline];
-}
+#include "gen/cost/plan_index.h"
 
 static double least(double a, double b)
 {
@@ -24,7 +21,7 @@ typedef struct RankBound {
 static void add_chunk(const Plan *plan, const PlanCosts *costs, const PlanIndex *index, int k,
                       RankBound *bounds)
 {
-    const Pipeline   *pipeline = pipeline_of(plan, k);
+    const Pipeline   *pipeline = plan_pipeline(plan, k);
     const ChunkCosts *at       = &costs->chunks[k];
     double            in = 0, out = 0;
     for (int s = 0; s < pipeline->nstages; s++) {

@@ -31,6 +31,4 @@ typedef void (*AwayTensor)(void *context, int home, int tensor, int64_t bytes);
 void bytes_away_each(const Pricing *pricing, const Plan *plan, int rank, AwayTensor each,
                      void *context);
 
-int64_t bytes_round(int64_t bytes); /* up to PW_ALIGN, as buffers are */
-
 #endif

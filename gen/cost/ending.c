@@ -81,7 +81,7 @@ static void tell_losses(Ending *ending)
     int64_t     rows = 0;
     int         from = -1;
     for (int k = 0; k < plan->nchunks; k++) {
-        const Pipeline *pipeline = &plan->pipelines[plan->chunks[k].pipeline];
+        const Pipeline *pipeline = plan_pipeline(plan, k);
         int             rank     = pipeline->stages[pipeline->nstages - 1].ranks[0];
         if (rank != from && from >= 0)
             tell_all(ending, from, rows);

@@ -1,11 +1,8 @@
 /* predict_peak: walks each rank's order and adds up what is alive, by the byte count of bytes.c.
  * Addresses, messages in flight and early receives are allocate's; what this finds is close. */
-#include "gen/cost/predict.h"
+#include "gen/cost/peak.h"
 
-static const Pipeline *pipeline_of(const Plan *plan, int chunk)
-{
-    return &plan->pipelines[plan->chunks[chunk].pipeline];
-}
+#include "gen/cost/plan_index.h"
 
 /* What a chunk needs on one stage. */
 typedef struct StageBytes {
@@ -80,9 +77,9 @@ int64_t *predict_peak(Region *region, const Plan *plan, const Pricing *pricing)
     int64_t    *peak  = REGION_ARRAY(region, int64_t, plan->nranks);
     for (int k = 0; k < plan->nchunks; k++) {
         LayerBytes layer = bytes_of_layer(pricing, plan, k);
-        for (int s = 0; s < pipeline_of(plan, k)->nstages; s++)
+        for (int s = 0; s < plan_pipeline(plan, k)->nstages; s++)
             bytes[index.base[k] + s] =
-                stage_bytes(&plan->chunks[k], pipeline_of(plan, k), s, &layer);
+                stage_bytes(&plan->chunks[k], plan_pipeline(plan, k), s, &layer);
     }
     for (int r = 0; r < plan->nranks; r++) {
         int64_t live = pricing->layout->ranks[r].static_bytes + bytes_away(pricing, plan, r);

@@ -1,35 +1,14 @@
-/* predict: adds up codelets by stage, and runs the orders of all ranks against each other.
+/* predict: adds up codelets by stage; timeline.c, bound.c and ending.c say what follows.
  * In costs a layer that a border cuts counts by its halves: `rebuild` and `keep` are those of the
  * stage's layers on average, so that over all of the stage's halves they add up. */
 #include "gen/cost/predict.h"
 
 #include <string.h>
 
+#include "gen/cost/bound.h"
 #include "gen/cost/ending.h"
-
-static const Pipeline *pipeline_of(const Plan *plan, int chunk)
-{
-    return &plan->pipelines[plan->chunks[chunk].pipeline];
-}
-
-PlanIndex plan_index(Region *region, const Plan *plan)
-{
-    PlanIndex index = {.base = REGION_ARRAY(region, int, plan->nchunks)};
-    for (int k = 0; k < plan->nchunks; k++) {
-        index.base[k] = index.nplaces;
-        index.nplaces += pipeline_of(plan, k)->nstages;
-    }
-    index.splits   = REGION_ARRAY(region, bool, index.nplaces);
-    index.rebuilds = REGION_ARRAY(region, bool, index.nplaces);
-    for (int r = 0; r < plan->nranks; r++)
-        for (int i = 0; i < plan->order[r].count; i++) {
-            const PlanOperation *o     = &plan->order[r].operations[i];
-            int                  place = index.base[o->chunk] + o->stage;
-            index.splits[place] |= o->letter == 'W';
-            index.rebuilds[place] |= o->letter == 'R';
-        }
-    return index;
-}
+#include "gen/cost/plan_index.h"
+#include "gen/cost/timeline.h"
 
 /* Seconds of one layer for one chunk. Parts: [0] pre and core, [1] post. */
 typedef struct LayerSeconds {
@@ -189,7 +168,7 @@ static ChunkCosts chunk_costs(Region *region, const Plan *plan, int k, const Pri
                               const PlanIndex *index)
 {
     const Chunk    *chunk    = &plan->chunks[k];
-    const Pipeline *pipeline = pipeline_of(plan, k);
+    const Pipeline *pipeline = plan_pipeline(plan, k);
     int             n        = pipeline->nstages;
     CostSegment    *segments = REGION_ARRAY(region, CostSegment, chunk->nsegments);
     for (int i = 0; i < chunk->nsegments; i++)
@@ -218,109 +197,9 @@ static ChunkCosts chunk_costs(Region *region, const Plan *plan, int k, const Pri
     return costs;
 }
 
-/* ---- the rule ---- */
-
-/* Seconds to rebuild at levels input and none (`deep`), or lean, of one chunk on one stage. */
-static double rebuild_seconds(const Chunk *chunk, const PlanStage *stage, const ChunkCosts *costs,
-                              int s, bool deep)
-{
-    double seconds = 0;
-    for (int half = stage->first; half < stage->past; half++) {
-        int level = chunk->recompute[half / 2];
-        if (level > 0 && deep == (level >= LEVEL_INPUT))
-            seconds += costs->rebuild[s][level - 1] / 2;
-    }
-    return seconds;
-}
-
-double seconds_of_operation(const Plan *plan, const PlanCosts *costs, const PlanIndex *index,
-                            const PlanOperation *operation)
-{
-    int               s     = operation->stage;
-    int               place = index->base[operation->chunk] + s;
-    const Chunk      *chunk = &plan->chunks[operation->chunk];
-    const PlanStage  *stage = &pipeline_of(plan, operation->chunk)->stages[s];
-    const ChunkCosts *at    = &costs->chunks[operation->chunk];
-    double            lean  = rebuild_seconds(chunk, stage, at, s, false);
-    double            deep  = rebuild_seconds(chunk, stage, at, s, true);
-    switch (operation->letter) {
-    case 'F':
-        return at->forward[s];
-    case 'W':
-        return at->weight[s] + lean;
-    case 'R':
-        return deep;
-    default:
-        return (index->splits[place] ? at->backward[s] - at->weight[s] : at->backward[s] + lean) +
-               (index->rebuilds[place] ? 0 : deep);
-    }
-}
-
-/* When the input of an operation is there; false where it is not known yet. `end[0]` of forwards,
- * `end[1]` of backwards, by place; negative: not yet. */
-static bool arrival(const Plan *plan, const PlanCosts *costs, const PlanIndex *index,
-                    const PlanOperation *o, double *const end[2], double *when)
-{
-    int place = index->base[o->chunk] + o->stage;
-    int last  = pipeline_of(plan, o->chunk)->nstages - 1;
-    *when     = 0;
-    if (o->letter == 'F' && o->stage > 0) {
-        if (end[0][place - 1] < 0)
-            return false;
-        *when = end[0][place - 1] + costs->chunks[o->chunk].transfer[o->stage - 1];
-    } else if (o->letter == 'B' && o->stage < last) {
-        if (end[1][place + 1] < 0)
-            return false;
-        *when = end[1][place + 1] + costs->chunks[o->chunk].transfer[o->stage];
-    }
-    return true;
-}
-
-/* All orders against each other; Timeline.seconds is the last end. */
-static Timeline run_orders(Region *region, const Plan *plan, const PlanCosts *costs,
-                           const PlanIndex *index)
-{
-    Timeline timeline = {REGION_ARRAY(region, double *, plan->nranks),
-                         REGION_ARRAY(region, double *, plan->nranks), 0};
-    double  *ends[2]  = {REGION_ARRAY(region, double, index->nplaces),
-                         REGION_ARRAY(region, double, index->nplaces)};
-    int     *next     = REGION_ARRAY(region, int, plan->nranks);
-    bool     moved    = true;
-    for (int i = 0; i < index->nplaces; i++)
-        ends[0][i] = ends[1][i] = -1;
-    for (int r = 0; r < plan->nranks; r++) {
-        timeline.start[r] = REGION_ARRAY(region, double, plan->order[r].count);
-        timeline.end[r]   = REGION_ARRAY(region, double, plan->order[r].count);
-    }
-    while (moved) {
-        moved = false;
-        for (int r = 0; r < plan->nranks; r++)
-            for (; next[r] < plan->order[r].count; next[r]++, moved = true) {
-                int                  i = next[r];
-                const PlanOperation *o = &plan->order[r].operations[i];
-                double               when;
-                double               free = i ? timeline.end[r][i - 1] : 0;
-                if (!arrival(plan, costs, index, o, ends, &when))
-                    break;
-                timeline.start[r][i] = when > free ? when : free;
-                timeline.end[r][i] =
-                    timeline.start[r][i] + seconds_of_operation(plan, costs, index, o);
-                if (o->letter == 'F' || o->letter == 'B')
-                    ends[o->letter == 'B'][index->base[o->chunk] + o->stage] = timeline.end[r][i];
-                if (timeline.end[r][i] > timeline.seconds)
-                    timeline.seconds = timeline.end[r][i];
-            }
-    }
-    for (int r = 0; r < plan->nranks; r++)
-        if (next[r] < plan->order[r].count)
-            bug("rank %d never comes to operation %d: plan_check did not see the plan", r, next[r]);
-    return timeline;
-}
-
 /* What lies behind the last operation, seen from there; nothing for chunks that have no orders yet.
  */
-static void price_end(Region *region, const Plan *plan, const Pricing *pricing,
-                      const PlanIndex *index, PlanCosts *costs)
+static void price_end(Region *region, const Plan *plan, const Pricing *pricing, PlanCosts *costs)
 {
     double *ends = REGION_ARRAY(region, double, plan->nranks);
     bool    any  = false;
@@ -328,7 +207,7 @@ static void price_end(Region *region, const Plan *plan, const Pricing *pricing,
         any = any || plan->order[r].count > 0;
     if (!any)
         return;
-    Timeline timeline = run_orders(region, plan, costs, index);
+    Timeline timeline = timeline_of_plan(region, plan, costs);
     for (int r = 0; r < plan->nranks; r++)
         if (plan->order[r].count)
             ends[r] = timeline.end[r][plan->order[r].count - 1];
@@ -349,29 +228,21 @@ PlanCosts *costs_of_plan(Region *region, const Plan *plan, const Pricing *pricin
         costs->static_bytes[r] = pricing->layout->ranks[r].static_bytes;
         costs->capacity[r]     = pricing->layout->ranks[r].capacity;
     }
-    price_end(region, plan, pricing, &index, costs);
+    price_end(region, plan, pricing, costs);
     return costs;
-}
-
-Timeline predict_timeline(Region *region, const Plan *plan, const PlanCosts *costs)
-{
-    PlanIndex index    = plan_index(region, plan);
-    Timeline  timeline = run_orders(region, plan, costs, &index);
-    timeline.seconds += costs->end;
-    return timeline;
 }
 
 Prediction predict(Region *region, const Plan *plan, const PlanCosts *costs)
 {
-    Timeline timeline = predict_timeline(region, plan, costs);
+    Timeline timeline = timeline_of_plan(region, plan, costs);
     double   busy     = 0;
-    double   length   = timeline.seconds - costs->end;
     for (int r = 0; r < plan->nranks; r++)
         for (int i = 0; i < plan->order[r].count; i++)
             busy += timeline.end[r][i] - timeline.start[r][i];
-    return (Prediction){.seconds = timeline.seconds,
-                        .bound   = bound_of_plan(region, plan, costs),
-                        .bubble  = length > 0 ? 1 - busy / (length * plan->nranks) : 0};
+    return (Prediction){
+        .seconds = timeline.seconds + costs->end,
+        .bound   = bound_of_plan(region, plan, costs),
+        .bubble  = timeline.seconds > 0 ? 1 - busy / (timeline.seconds * plan->nranks) : 0};
 }
 
 void plan_predict(Region *region, Plan *plan, const Pricing *pricing, bool with_costs)

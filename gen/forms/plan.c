@@ -314,7 +314,7 @@ static bool parse_operation(const Fields *at, const char *name, const json_t *fo
         return fields_wrong(
             at, name, found,
             region_format(at->region, "the number of a chunk, below %d", plan->nchunks));
-    const Pipeline *pipeline = &plan->pipelines[plan->chunks[operation->chunk].pipeline];
+    const Pipeline *pipeline = plan_pipeline(plan, operation->chunk);
     int             held     = stages_on_rank(pipeline, rank, &operation->stage);
     if (held == 0)
         return fields_wrong(
@@ -449,11 +449,16 @@ static void print_chunks(const Plan *plan, Text *out)
     text_add(out, "]");
 }
 
+const Pipeline *plan_pipeline(const Plan *plan, int chunk)
+{
+    return &plan->pipelines[plan->chunks[chunk].pipeline];
+}
+
 void plan_operation_print(const Plan *plan, int rank, const PlanOperation *operation, Text *out)
 {
     int first;
     text_add(out, "%c%d", operation->letter, operation->chunk);
-    const Pipeline *pipeline = &plan->pipelines[plan->chunks[operation->chunk].pipeline];
+    const Pipeline *pipeline = plan_pipeline(plan, operation->chunk);
     if (stages_on_rank(pipeline, rank, &first) > 1)
         text_add(out, ".%d", operation->stage);
 }
@@ -538,8 +543,7 @@ static void print_costs(const Plan *plan, Text *out)
     text_add(out, ", \"costs\": {\"chunks\": [");
     for (int k = 0; k < plan->nchunks; k++) {
         text_add(out, "%s", k ? ", " : "");
-        print_chunk_costs(out, &plan->costs->chunks[k],
-                          plan->pipelines[plan->chunks[k].pipeline].nstages);
+        print_chunk_costs(out, &plan->costs->chunks[k], plan_pipeline(plan, k)->nstages);
     }
     text_add(out, "], ");
     print_wholes(out, "static", plan->costs->static_bytes, plan->nranks);

@@ -94,6 +94,8 @@ void  plan_print(const Plan *plan, Text *out); /* one line, no newline at its en
 bool  plan_check(const Plan *plan, const Model *model, const Batch *batch, const Layout *layout,
                  Error *error);
 
+const Pipeline *plan_pipeline(const Plan *plan, int chunk); /* that the chunk flows through */
+
 /* "F3", and "F3.1" where the rank holds several stages of the chunk's pipeline. */
 void plan_operation_print(const Plan *plan, int rank, const PlanOperation *operation, Text *out);
 

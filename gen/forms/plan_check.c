@@ -35,11 +35,6 @@ static int letter_index(char letter)
     return (int)(strchr(letters, letter) - letters);
 }
 
-static const Pipeline *pipeline_of(const Plan *plan, int chunk)
-{
-    return &plan->pipelines[plan->chunks[chunk].pipeline];
-}
-
 static bool check_sizes(Check *check, const Model *model, const Batch *batch)
 {
     const Plan   *plan   = check->plan;
@@ -247,7 +242,7 @@ static bool check_levels(Check *check)
 {
     const Plan *plan = check->plan;
     for (int k = 0; k < plan->nchunks; k++) {
-        const Pipeline *pipeline = pipeline_of(plan, k);
+        const Pipeline *pipeline = plan_pipeline(plan, k);
         for (int s = 0; s < pipeline->nstages; s++) {
             const PlanStage *stage = &pipeline->stages[s];
             if (stage->past > stage->first &&
@@ -267,7 +262,7 @@ static void index_operations(Check *check)
     check->base      = REGION_ARRAY(check->region, int, plan->nchunks);
     for (int k = 0; k < plan->nchunks; k++) {
         check->base[k] = check->nplaces;
-        check->nplaces += pipeline_of(plan, k)->nstages;
+        check->nplaces += plan_pipeline(plan, k)->nstages;
     }
     check->at = region_alloc(check->region, sizeof *check->at * (size_t)check->nplaces);
     memset(check->at, -1, sizeof *check->at * (size_t)check->nplaces);
@@ -288,8 +283,8 @@ static bool check_once(Check *check, int rank)
     for (int i = 0; i < order->count; i++) {
         const PlanOperation *o = &order->operations[i];
         if (!strchr(letters, o->letter) || o->chunk < 0 || o->chunk >= plan->nchunks ||
-            o->stage < 0 || o->stage >= pipeline_of(plan, o->chunk)->nstages ||
-            pipeline_of(plan, o->chunk)->stages[o->stage].ranks[0] != rank)
+            o->stage < 0 || o->stage >= plan_pipeline(plan, o->chunk)->nstages ||
+            plan_pipeline(plan, o->chunk)->stages[o->stage].ranks[0] != rank)
             return WRONG(check, "rank %d: operation %d (%c%d) is not one of its stages'", rank, i,
                          o->letter, o->chunk);
         int *at = &check->at[check->base[o->chunk] + o->stage][letter_index(o->letter)];
@@ -305,7 +300,7 @@ static bool check_once(Check *check, int rank)
 static bool check_complete(Check *check, int chunk, int stage)
 {
     const Plan   *plan = check->plan;
-    int           rank = pipeline_of(plan, chunk)->stages[stage].ranks[0];
+    int           rank = plan_pipeline(plan, chunk)->stages[stage].ranks[0];
     const int    *at   = check->at[check->base[chunk] + stage];
     PlanOperation o    = {'F', chunk, stage};
     enum { F, B, W, R };
@@ -330,7 +325,7 @@ static bool check_complete(Check *check, int chunk, int stage)
 static bool check_chain_order(Check *check, int chunk, int stage)
 {
     const Plan *plan = check->plan;
-    int         rank = pipeline_of(plan, chunk)->stages[stage].ranks[0];
+    int         rank = plan_pipeline(plan, chunk)->stages[stage].ranks[0];
     const int  *at   = check->at[check->base[chunk] + stage];
     for (int i = 0; i < plan->chunks[chunk].nsegments; i++) {
         int before = check->earlier[check->segment_base[chunk] + i];
@@ -359,11 +354,11 @@ static bool check_orders(Check *check)
         if (!check_once(check, r))
             return false;
     for (int k = 0; k < plan->nchunks; k++)
-        for (int s = 0; s < pipeline_of(plan, k)->nstages; s++)
+        for (int s = 0; s < plan_pipeline(plan, k)->nstages; s++)
             if (!check_complete(check, k, s))
                 return false;
     for (int k = 0; k < plan->nchunks; k++)
-        for (int s = 0; s < pipeline_of(plan, k)->nstages; s++)
+        for (int s = 0; s < plan_pipeline(plan, k)->nstages; s++)
             if (!check_chain_order(check, k, s))
                 return false;
     return true;
@@ -379,7 +374,7 @@ static bool needs(const Plan *plan, const PlanOperation *o, PlanOperation *neede
         needed->stage++;
     else
         return false;
-    return needed->stage >= 0 && needed->stage < pipeline_of(plan, o->chunk)->nstages;
+    return needed->stage >= 0 && needed->stage < plan_pipeline(plan, o->chunk)->nstages;
 }
 
 /* Runs all orders without times: where no rank can go on, the ranks wait for each other. */
@@ -395,7 +390,7 @@ static bool check_progress(Check *check)
                 PlanOperation o;
                 if (!needs(plan, &plan->order[r].operations[next[r]], &o))
                     continue;
-                int rank = pipeline_of(plan, o.chunk)->stages[o.stage].ranks[0];
+                int rank = plan_pipeline(plan, o.chunk)->stages[o.stage].ranks[0];
                 int at   = check->at[check->base[o.chunk] + o.stage][letter_index(o.letter)];
                 if (next[rank] <= at)
                     break;
@@ -408,7 +403,7 @@ static bool check_progress(Check *check)
         PlanOperation o;
         if (!needs(plan, &plan->order[r].operations[next[r]], &o))
             bug("rank %d stands at an operation that waits for nothing", r);
-        int rank = pipeline_of(plan, o.chunk)->stages[o.stage].ranks[0];
+        int rank = plan_pipeline(plan, o.chunk)->stages[o.stage].ranks[0];
         text_add(&text, "%srank %d stands at %s (%d), which needs %s of rank %d",
                  text.length ? "; " : "", r, named(check, r, &plan->order[r].operations[next[r]]),
                  next[r], named(check, rank, &o), rank);

@@ -6,7 +6,8 @@
 
 #include <lua.h>
 
-#include "gen/cost/predict.h"
+#include "gen/cost/pricing.h"
+#include "gen/forms/plan.h"
 
 /* What one run of a policy is about. */
 typedef struct Api {

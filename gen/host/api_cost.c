@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/cost/peak.h"
+#include "gen/cost/plan_index.h"
+#include "gen/cost/predict.h"
 #include "gen/host/api.h"
 #include "gen/host/sandbox.h"
 #include "gen/solve/list_order.h"

@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "gen/cost/timeline.h"
+
 enum { WIDTH = 1200, LEFT = 78, RIGHT = 24, TOP = 78, ROW = 44, BAR = 30, CHUNK = 26 };
 
 typedef struct Colour {
@@ -137,7 +139,7 @@ static void print_rank(const Plan *plan, const PlanCosts *costs, const Timeline 
                        double scale, Text *out)
 {
     double       y     = TOP + rank * ROW + (ROW - BAR) / 2.0;
-    double       all   = timeline->seconds - costs->end;
+    double       all   = timeline->seconds;
     const Order *order = &plan->order[rank];
     text_add(out, "<rect x=\"%d\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" class=\"ground\"/>\n",
              LEFT, y, all * scale, BAR);
@@ -197,8 +199,9 @@ static void print_chunks(const Plan *plan, double y, Text *out)
 
 void gantt_print(const Plan *plan, const PlanCosts *costs, Text *out)
 {
-    Timeline timeline = predict_timeline(out->region, plan, costs);
-    double   seconds  = timeline.seconds > 0 ? timeline.seconds : 1e-9;
+    Timeline timeline = timeline_of_plan(out->region, plan, costs);
+    double   all      = timeline.seconds + costs->end;
+    double   seconds  = all > 0 ? all : 1e-9;
     double   scale    = (WIDTH - LEFT - RIGHT) / seconds;
     double   bottom   = TOP + plan->nranks * ROW;
     text_add(out,

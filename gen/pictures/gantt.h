@@ -2,7 +2,8 @@
 #ifndef PIPEWRIGHT_GANTT_H
 #define PIPEWRIGHT_GANTT_H
 
-#include "gen/cost/predict.h"
+#include "gen/base/text.h"
+#include "gen/forms/plan.h"
 
 /* A whole SVG file. plan->predicted is filled in (plan_predict). */
 void gantt_print(const Plan *plan, const PlanCosts *costs, Text *out);

@@ -10,6 +10,7 @@
 #include "gen/base/data_folder.h"
 #include "gen/base/fields.h"
 #include "gen/base/file.h"
+#include "gen/cost/predict.h"
 #include "gen/host/api.h"
 #include "gen/host/sandbox.h"
 #include "gen/host/values.h"

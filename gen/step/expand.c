@@ -160,7 +160,7 @@ static Marks find_marks(const Lowering *lowering)
     int         pairs = 0;
     for (int chunk = 0; chunk < plan->nchunks; chunk++) {
         marks.base[chunk] = pairs;
-        pairs += plan->pipelines[plan->chunks[chunk].pipeline].nstages;
+        pairs += plan_pipeline(plan, chunk)->nstages;
     }
     marks.splits  = REGION_ARRAY(lowering->region, bool, pairs);
     marks.rebuilt = REGION_ARRAY(lowering->region, bool *, pairs);
@@ -180,7 +180,7 @@ static void expand_operation(Lowering *lowering, const Marks *marks, int rank, i
     const Plan          *plan      = lowering->plan;
     const PlanOperation *operation = &plan->order[rank].operations[index];
     const Chunk         *chunk     = &plan->chunks[operation->chunk];
-    const Pipeline      *pipeline  = &plan->pipelines[chunk->pipeline];
+    const Pipeline      *pipeline  = plan_pipeline(plan, operation->chunk);
     int                  pair      = marks->base[operation->chunk] + operation->stage;
     Spot                 spot      = {.lowering = lowering,
                                       .rank     = rank,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/cost/peak.h"
 #include "gen/cost/predict.h"
 #include "gen/job/job_passes.h"
 #include "gen/pictures/gantt.h"

@@ -11,6 +11,7 @@
 #include "gen/base/file.h"
 #include "gen/base/random.h"
 #include "gen/cost/predict.h"
+#include "gen/cost/peak.h"
 #include "gen/job/job_passes.h"
 #include "gen/step/step_passes.h"
 #include "tests/support/tiny_model.h"
