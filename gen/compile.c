@@ -53,16 +53,17 @@ static bool open_data(Compilation *c, Error *error)
     if (!data_open(c->region, c->job, &documents, error) ||
         !(c->sampler = sampler_open(c->region, c->job, documents.index, documents.lengths, error)))
         return false;
-    c->lengths   = data_lengths(c->region, &documents);
-    c->data_hash = documents.hash;
-    c->prefix    = documents.index ? documents.index->prefix : NULL;
+    c->lengths     = data_lengths(c->region, &documents);
+    c->data_hash   = documents.hash;
+    c->prompt_hash = documents.index ? documents.index->prompt_hash : "";
+    c->prefix      = documents.index ? documents.index->prefix : NULL;
     return true;
 }
 
 bool compile_job(Region *region, const char *path, const char *const *sets, bool needs_data,
                  Compilation *out, Error *error)
 {
-    *out = (Compilation){.region = region, .data_hash = ""};
+    *out = (Compilation){.region = region, .data_hash = "", .prompt_hash = ""};
     if (!(out->job = job_parse(region, path, sets, error)))
         return false;
     out->model = out->job->model;

@@ -24,10 +24,11 @@ typedef struct Compilation {
     Layout     *layout;
     Lengths    *lengths;
     Sampler    *sampler;
-    const char *prefix;    /* of the token set; NULL where only lengths are known              */
-    const char *data_hash; /* of the token set's index, or of the lengths; "" before either    */
-    const char *cost_path; /* the measured table that was used, or NULL: the shipped profile   */
-    const char *plan_path; /* --from: a file of plans in place of the policy, or NULL          */
+    const char *prefix;      /* of the token set; NULL where only lengths are known              */
+    const char *data_hash;   /* of the token set's .idx, or of the lengths; "" before either     */
+    const char *prompt_hash; /* of its .prompt; "" where there is none                          */
+    const char *cost_path;   /* the measured table that was used, or NULL: the shipped profile   */
+    const char *plan_path;   /* --from: a file of plans in place of the policy, or NULL          */
 } Compilation;
 
 /* What is made for one step; everything is in `region`. */

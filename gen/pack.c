@@ -15,6 +15,7 @@
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
 #include "gen/base/process.h"
+#include "gen/data/record.h"
 
 enum { EVALUATE_TOKENS = 32768 }; /* in one forward-only program */
 
@@ -22,7 +23,8 @@ enum { EVALUATE_TOKENS = 32768 }; /* in one forward-only program */
 typedef struct Packing {
     Compilation *job;
     Region      *region;
-    const char  *folder; /* the temporary one */
+    const char  *folder;      /* the temporary one                                           */
+    const char  *tokens_hash; /* of the .bin; "" where there is none, or nothing needs it       */
     Error       *error;
 } Packing;
 
@@ -103,8 +105,9 @@ static char *job_hash(const Compilation *job, Region *region)
     const JobData  *data  = &j->data;
     const JobTrain *train = &j->train;
     model_print(job->model, &text);
-    text_add(&text, "data %s context %lld long %d held_out %s\n", job->data_hash,
-             (long long)data->context, (int)data->too_long, text_double(region, data->held_out));
+    text_add(&text, "data %s prompts %s context %lld long %d held_out %s\n", job->data_hash,
+             job->prompt_hash, (long long)data->context, (int)data->too_long,
+             text_double(region, data->held_out));
     text_add(&text, "batch %lld %lld seed %llu\n", (long long)train->batch_tokens,
              (long long)train->batch_sequences, (unsigned long long)train->seed);
     return hash_bytes(region, text.at, text.length);
@@ -128,7 +131,8 @@ static bool write_code(const Packing *p)
 {
     Emitted      emitted = {0};
     Compilation *job     = p->job;
-    JobHashes    hashes  = {job_hash(job, p->region), job->data_hash, policy_hash(p)};
+    JobHashes hashes = {job_hash(job, p->region), job->data_hash, p->tokens_hash, job->prompt_hash,
+                        policy_hash(p)};
     if (!hashes.policy || !emit(p->region, job->job, job->model, job->codelets, job->layout, hashes,
                                 &emitted, p->error))
         return false;
@@ -314,6 +318,20 @@ static const char *target_hash(const Packing *p)
     return hash_bytes(p->region, answer, strlen(answer));
 }
 
+/* By file: those of the token set that are there, or the lengths. */
+static json_t *data_hashes(const Packing *p)
+{
+    const Compilation *job = p->job;
+    if (!job->prefix)
+        return json_pack("{s:s}", "lengths", job->data_hash);
+    json_t *data = json_pack("{s:s}", "idx", job->data_hash);
+    if (*p->tokens_hash)
+        json_object_set_new(data, "bin", json_string(p->tokens_hash));
+    if (*job->prompt_hash)
+        json_object_set_new(data, "prompt", json_string(job->prompt_hash));
+    return data;
+}
+
 static bool write_manifest(const Packing *p, PackOptions options)
 {
     Compilation *job   = p->job;
@@ -323,9 +341,9 @@ static bool write_manifest(const Packing *p, PackOptions options)
     json_t *sets = json_array();
     for (int i = 0; job->job->sets && job->job->sets[i]; i++)
         json_array_append_new(sets, json_string(job->job->sets[i]));
-    json_t *inputs = json_pack("{s:s, s:o, s:s, s:s, s:s, s:s}", "job", job->job->source_hash,
+    json_t *inputs = json_pack("{s:s, s:o, s:s, s:s, s:o, s:s}", "job", job->job->source_hash,
                                "set", sets, "policy", job->job->policy, "policy_hash",
-                               policy_hash(p), "data", job->data_hash, "cost", job->cost->name);
+                               policy_hash(p), "data", data_hashes(p), "cost", job->cost->name);
     json_t *tools =
         json_pack("{s:s, s:s, s:s, s:s, s:s}", "pipewright", PIPEWRIGHT_VERSION, "compiler",
                   compiler_line(p, "--compiler"), "flags", compiler_line(p, "--flags"), "target",
@@ -420,14 +438,24 @@ static bool accept(const PackOptions *options, const char *folder, Error *error)
     return !options->accept || options->accept(options->context, folder, error);
 }
 
+/* An .idx is enough to build; what trains on it then compares tokens with nothing. */
+static const char *hash_tokens(const Compilation *job, Region *region, PackOptions options,
+                               Error *error)
+{
+    if (options.code_only || !job->prefix ||
+        !file_exists(region_format(region, "%s.bin", job->prefix)))
+        return "";
+    return record_tokens_hash(region, job->prefix, error);
+}
+
 bool pack(Compilation *job, const char *folder, PackOptions options, Error *error)
 {
     Region     *region = region_new();
     const char *beside = region_format(region, "%s.tmp.%d", folder, (int)getpid());
-    Packing     p      = {job, region, beside, error};
+    Packing     p      = {job, region, beside, hash_tokens(job, region, options, error), error};
     Error       ignored;
-    bool        good  = remove_leftovers(region, folder, error) && pack_into(&p, options);
-    bool        stays = good && options.reuse && is_same(region, folder, beside);
+    bool good  = p.tokens_hash && remove_leftovers(region, folder, error) && pack_into(&p, options);
+    bool stays = good && options.reuse && is_same(region, folder, beside);
     if (stays)
         good = accept(&options, folder, error);
     else if (good)
@@ -437,6 +465,16 @@ bool pack(Compilation *job, const char *folder, PackOptions options, Error *erro
         file_remove_tree(beside, &ignored);
     region_free(region);
     return good;
+}
+
+/* A file is there, and of the SHA-256 that it should have; `cure` is what to do if not. */
+static bool check_hash(Region *region, const char *path, const char *want, const char *cure,
+                       Error *error)
+{
+    char *hash = hash_file(region, path, error);
+    return hash &&
+           (!strcmp(hash, want) ||
+            error_input(error, "%s: found SHA-256 %s, expected %s; %s", path, hash, want, cure));
 }
 
 static bool verify_file(Region *region, const char *folder, const char *name, json_t *entry,
@@ -449,33 +487,34 @@ static bool verify_file(Region *region, const char *folder, const char *name, js
                            folder, name);
     if (!file_exists(path))
         return error_input(error, "%s: is missing; the manifest lists it", path);
-    char *hash = hash_file(region, path, error);
-    return hash && (!strcmp(hash, want) ||
-                    error_input(error,
-                                "%s: found SHA-256 %s, expected %s; the file was changed after the "
-                                "artifact was built: build it again",
-                                path, hash, want));
+    return check_hash(region, path, want,
+                      "the file was changed after the artifact was built: build it again", error);
 }
 
-/* Files whose names begin with `prefix`. */
-static bool verify_files(Region *region, const char *folder, const char *prefix, Error *error)
+json_t *pack_manifest(Region *region, const char *folder, Error *error)
 {
     json_error_t where;
     const char  *path = path_join(region, folder, "manifest.json");
     char        *text = file_read(region, path, (size_t)64 << 20, NULL, error);
     if (!text)
-        return false;
+        return NULL;
     json_t *manifest = json_loads(text, JSON_REJECT_DUPLICATES, &where);
-    json_t *files    = json_object_get(manifest, "files");
-    if (!json_is_object(files)) {
-        json_decref(manifest);
-        return error_input(error, "%s:%d: %s; expected an artifact's manifest", path, where.line,
-                           manifest ? "no \"files\"" : where.text);
-    }
-    bool        good = true;
+    if (json_is_object(json_object_get(manifest, "files")))
+        return manifest;
+    error_input(error, "%s:%d: %s; expected an artifact's manifest", path, where.line,
+                manifest ? "no \"files\"" : where.text);
+    json_decref(manifest);
+    return NULL;
+}
+
+/* Files whose names begin with `prefix`. */
+static bool verify_files(Region *region, const char *folder, const char *prefix, Error *error)
+{
+    json_t     *manifest = pack_manifest(region, folder, error);
+    bool        good     = manifest != NULL;
     const char *name;
     json_t     *entry;
-    json_object_foreach(files, name, entry)
+    json_object_foreach(json_object_get(manifest, "files"), name, entry)
     {
         if (strncmp(name, prefix, strlen(prefix)) == 0 &&
             !verify_file(region, folder, name, entry, error)) {
@@ -487,9 +526,31 @@ static bool verify_files(Region *region, const char *folder, const char *prefix,
     return good;
 }
 
+/* What the build script made is not in the manifest, which is older: it stands in `built`. */
+static bool verify_trainer(Region *region, const char *folder, Error *error)
+{
+    const char *record = path_join(region, folder, "built");
+    const char *path   = path_join(region, folder, "train");
+    if (!file_exists(path))
+        return true;
+    char       *text = file_read(region, record, (size_t)1 << 16, NULL, error);
+    json_t     *tree = text ? json_loads(text, 0, NULL) : NULL;
+    const char *want = json_string_value(json_object_get(tree, "sha256"));
+    bool        good = text && (want ? check_hash(region, path, want,
+                                                  "it was changed after it was compiled: remove it "
+                                                         "and run the build script again",
+                                                  error)
+                                     : error_input(error,
+                                                   "%s: no record that the build script writes; "
+                                                          "remove %s and run the script again",
+                                                   record, path));
+    json_decref(tree);
+    return good;
+}
+
 bool pack_verify(Region *region, const char *folder, Error *error)
 {
-    return verify_files(region, folder, "", error);
+    return verify_files(region, folder, "", error) && verify_trainer(region, folder, error);
 }
 
 bool pack_verify_inputs(Region *region, const char *folder, Error *error)

@@ -11,7 +11,7 @@
  *                       policy.lua, or plan.json where plans stand in for it
  *     programs.pw       the programs of the steps (program_format.h)
  *     evaluate.pw       forward-only programs over the held-out documents; absent if there are none
- *     train             after `build`: the trainer
+ *     train built       after `build`: the trainer, and its SHA-256
  *
  * The same inputs give the same bytes: no time, no path, no user. The folder is written beside its
  * place and renamed. */
@@ -33,8 +33,12 @@ typedef struct PackOptions {
 
 bool pack(Compilation *job, const char *folder, PackOptions options, Error *error);
 
-/* Checks every file of an artifact against its manifest, or only those in inputs/, which readers of
- * its forms trust to belong together; names the first that differs. */
+/* The manifest of an artifact, or NULL. */
+json_t *pack_manifest(Region *region, const char *folder, Error *error);
+
+/* Checks every file of an artifact against its manifest, and the compiled trainer against what the
+ * build script noted; or only the files in inputs/, which readers of its forms trust to belong
+ * together. Names the first that differs. */
 bool pack_verify(Region *region, const char *folder, Error *error);
 bool pack_verify_inputs(Region *region, const char *folder, Error *error);
 

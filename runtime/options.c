@@ -18,6 +18,7 @@ static const char help[] =
     "                                               set moved\n"
     "  train --generate PROGRAM.pw --prompt-file F --out RUN/   tokens in, tokens out, as numbers\n"
     "  train --where --out RUN/                     the step that comes next there\n"
+    "  train --self                                 SHA-256 of this file, and its toolchain\n"
     "  train --export FOLDER --out RUN/             the newest saved weights as a Hugging Face "
     "folder\n"
     "  train --measure POINTS.json                  seconds of codelets and messages, as JSON\n"
@@ -106,6 +107,8 @@ static bool take_option(PwOptions *options, char ***at, PwError *error)
         return options->mode = PW_MODE_EVALUATE, true;
     if (strcmp(name, "--where") == 0)
         return options->mode = PW_MODE_WHERE, true;
+    if (strcmp(name, "--self") == 0)
+        return options->mode = PW_MODE_SELF, true;
     if (strcmp(name, "--trace-steps") == 0 && **at)
         return take_trace(options, *(*at)++, error);
     for (const Option *option = table; option < table + sizeof table / sizeof *table; option++) {
@@ -128,7 +131,9 @@ static bool check(const PwOptions *options, PwError *error)
     if (options->mode == PW_MODE_TRAIN && !options->data)
         return pw_input(error,
                         "--data PREFIX is missing: the token set, PREFIX.idx and PREFIX.bin");
-    if (options->mode != PW_MODE_MEASURE && options->mode != PW_MODE_HELP && !options->out)
+    bool alone = options->mode == PW_MODE_MEASURE || options->mode == PW_MODE_HELP ||
+                 options->mode == PW_MODE_SELF;
+    if (!alone && !options->out)
         return pw_input(error, "--out RUN/ is missing: the folder of the run");
     if (options->mode == PW_MODE_GENERATE && !options->prompt)
         return pw_input(error, "--prompt-file FILE is missing: the prompt's tokens, as numbers");

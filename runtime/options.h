@@ -13,6 +13,7 @@ typedef enum PwMode {
     PW_MODE_MEASURE,
     PW_MODE_EXPORT,
     PW_MODE_WHERE,
+    PW_MODE_SELF,
     PW_MODE_HELP,
 } PwMode;
 

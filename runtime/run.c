@@ -9,33 +9,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/dataset.h"
 #include "runtime/disk.h"
+#include "runtime/json.h"
 #include "runtime/ring.h"
 #include "runtime/weights.h"
 
 enum { BYTE_VOCABULARY = 257 };
 
-static bool check_data(const PwJob *job, const char *prefix, PwError *error)
+/* Other tokens are another training; another toolchain computes other bits; other code is a changed
+ * policy or cadence, and only noted. `tokens`: the hash of the .bin to go on with, "": not known. */
+static bool check_state(const PwSavedState *state, const PwOptions *options, const char *tokens,
+                        PwError *error)
 {
-    char    path[PW_PATH_MAX], hash[65];
-    int64_t bytes;
-    if (!job->data_hash[0])
-        return true;
-    if (snprintf(path, sizeof path, "%s.idx", prefix) >= (int)sizeof path)
-        return pw_input(error, "%.200s...: the path is too long", prefix);
-    if (!pw_disk_hash(path, hash, &bytes, error))
-        return false;
-    return strcmp(hash, job->data_hash) == 0 ||
-           pw_input(error,
-                    "%s: another token set than the programs were made for (SHA-256 %.16s, "
-                    "expected %.16s)",
-                    path, hash, job->data_hash);
-}
-
-/* Another toolchain computes other bits; other code is a changed policy or cadence, and only noted.
- */
-static bool check_state(const PwSavedState *state, const PwOptions *options, PwError *error)
-{
+    if (state->tokens_hash[0] && tokens[0] && strcmp(state->tokens_hash, tokens) != 0)
+        return pw_input(error,
+                        "%s was trained on other tokens of the same lengths (SHA-256 of the .bin "
+                        "%.16s, now %.16s); choose another --out",
+                        state->folder, state->tokens_hash, tokens);
     if (strcmp(state->toolchain, pw_toolchain()) == 0 || options->accept_toolchain)
         return true;
     return pw_input(error,
@@ -63,51 +54,29 @@ static bool fill(PwRun *run, bool needs_state, PwError *error)
         return false;
     pw_tables_fill(&run->team);
     if (run->resumed)
-        return check_state(&run->state, run->options, error) &&
+        return check_state(&run->state, run->options, run->tokens.hash, error) &&
                pw_state_load(&run->team, &run->state, needs_state, error);
     if (needs_state)
         return pw_input(error, "%s: there is no saved state; train first", out);
     return first_weights(run, error);
 }
 
-/* The run remembers its token set for later: RUN/data.txt is the prefix, from the root. */
-static bool remember_data(const PwRun *run, PwError *error)
-{
-    char here[PW_PATH_MAX] = "", whole[PW_PATH_MAX];
-    if (run->data[0] != '/' && !getcwd(here, sizeof here))
-        return pw_fail(error, "the current folder has no name: %s", strerror(errno));
-    return pw_disk_join(whole, here, run->data + (run->data[0] == '/'), error) &&
-           pw_disk_replace(run->options->out, "data.txt", whole, error);
-}
-
-static bool find_data(PwRun *run, PwError *error)
-{
-    const PwOptions *options = run->options;
-    char             path[PW_PATH_MAX];
-    if (options->data || options->mode != PW_MODE_EVALUATE) {
-        snprintf(run->data, sizeof run->data, "%s", options->data ? options->data : "");
-        return true;
-    }
-    if (!pw_disk_join(path, options->out, "data.txt", error))
-        return false;
-    char *text = pw_disk_read(path, PW_PATH_MAX - 1, NULL, error);
-    if (text)
-        snprintf(run->data, sizeof run->data, "%.*s", (int)strcspn(text, "\n"), text);
-    free(text);
-    return text != NULL;
-}
-
+/* Training and evaluation read what the programs were made for; those of --evaluation may have been
+ * made for other documents. */
 static bool open_data(PwRun *run, PwError *error)
 {
-    if (!find_data(run, error))
+    const PwOptions *options = run->options;
+    if (!pw_dataset_find(options, run->data, error))
         return false;
     run->tokens.vocabulary = run->job->vocabulary;
     if (!run->data[0])
         return true;
     if (!pw_tokens_open(&run->tokens, run->data, run->job->vocabulary, error))
         return false;
-    return run->options->mode != PW_MODE_TRAIN ||
-           (check_data(run->job, run->data, error) && remember_data(run, error));
+    if (options->mode == PW_MODE_TRAIN ||
+        (options->mode == PW_MODE_EVALUATE && !options->evaluation))
+        return pw_dataset_check(run->job, options, run->data, &run->tokens, error);
+    return true;
 }
 
 bool pw_run_open(PwRun *run, const PwJob *job, const PwOptions *options, bool needs_state,
@@ -133,12 +102,28 @@ bool pw_where(const PwJob *job, const PwOptions *options, PwError *error)
     if (access(options->out, F_OK) == 0 && !pw_disk_lock(options->out, &lock, error))
         return false;
     bool good = pw_state_find(job, options->out, &saved, &found, error) &&
-                (!found || check_state(&saved, options, error));
+                (!found || check_state(&saved, options, job->tokens_hash, error));
     if (lock >= 0)
         close(lock);
     if (good)
         printf("%lld\n", found ? (long long)saved.step : 0);
     return good;
+}
+
+/* Asked by the build script, which has no other way to hash. */
+bool pw_self(PwError *error)
+{
+    char       hash[65];
+    int64_t    bytes;
+    PwJsonText text = {0};
+    if (!pw_disk_hash("/proc/self/exe", hash, &bytes, error))
+        return false;
+    pw_json_add_string(&text, pw_toolchain());
+    printf("{\"format\": \"pipewright-built-1\", \"bytes\": %lld, \"sha256\": \"%s\", "
+           "\"toolchain\": %s}\n",
+           (long long)bytes, hash, text.at);
+    free(text.at);
+    return true;
 }
 
 bool pw_export(const PwJob *job, const PwOptions *options, PwError *error)

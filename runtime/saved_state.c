@@ -99,6 +99,7 @@ static bool write_manifest(const PwJob *job, const char *folder, const PwSavedSt
     add_member(&text, "job_hash", job->job_hash);
     add_member(&text, "code_hash", job->code_hash);
     add_member(&text, "data_hash", job->data_hash);
+    add_member(&text, "tokens_hash", state->tokens_hash);
     add_member(&text, "toolchain", pw_toolchain());
     pw_json_add(&text, "  \"files\": [\n");
     for (int i = 0; i < NFILES; i++)
@@ -211,6 +212,8 @@ bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t po
     WrittenFile  written[NFILES];
     char         states[PW_PATH_MAX], beside[PW_PATH_MAX], name[80];
     *saved = (PwSavedState){.step = step, .position = position};
+    snprintf(saved->tokens_hash, sizeof saved->tokens_hash, "%s",
+             team->workers[0].tokens ? team->workers[0].tokens->hash : "");
     snprintf(name, sizeof name, "step-%lld.tmp.%ld", (long long)step, (long)getpid());
     bool good =
         pw_disk_join(states, run, "states", error) && pw_disk_make_folder(states, error) &&
@@ -269,7 +272,8 @@ static bool read_manifest(const char *folder, PwSavedState *saved, char job_hash
         return false;
     const char *format = pw_json_text(root, "format"), *job = pw_json_text(root, "job_hash");
     const char *code = pw_json_text(root, "code_hash"), *tools = pw_json_text(root, "toolchain");
-    bool        good = (format && strcmp(format, FORMAT) == 0 && job && code && tools &&
+    const char *tokens = pw_json_text(root, "tokens_hash");
+    bool        good   = (format && strcmp(format, FORMAT) == 0 && job && code && tools && tokens &&
                  pw_json_integer(root, "step", &saved->step) &&
                  pw_json_integer(root, "position", &saved->position)) ||
                 pw_input(error, "%s: not a manifest of " FORMAT, path);
@@ -277,6 +281,7 @@ static bool read_manifest(const char *folder, PwSavedState *saved, char job_hash
         snprintf(job_hash, 80, "%s", job);
         snprintf(saved->code_hash, sizeof saved->code_hash, "%s", code);
         snprintf(saved->toolchain, sizeof saved->toolchain, "%s", tools);
+        snprintf(saved->tokens_hash, sizeof saved->tokens_hash, "%s", tokens);
         snprintf(saved->folder, sizeof saved->folder, "%s", folder);
         good = check_files(folder, pw_json_member(root, "files"), saved, error);
     }

@@ -11,6 +11,7 @@ typedef struct PwSavedState {
     int64_t position; /* in the data: sequences taken since the start                          */
     char    folder[PW_PATH_MAX];
     char    code_hash[65], toolchain[200]; /* of the trainer that wrote it                     */
+    char    tokens_hash[65];               /* of the .bin that it was trained on; "": not known */
     char    hash[65];                      /* SHA-256 of the master weights' file              */
 } PwSavedState;
 

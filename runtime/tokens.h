@@ -18,6 +18,7 @@ typedef struct PwTokenFile {
 
 typedef struct PwTokens {
     PwTokenFile    index, data, prompt;
+    char           hash[65];   /* SHA-256 of the .bin; "": nobody asked (dataset.h)         */
     int            type, size; /* Megatron's code, bytes a token                            */
     int64_t        nsequences, ndocuments;
     int64_t        vocabulary;

@@ -37,8 +37,10 @@ typedef struct PwTable { /* RoPE's cosines and sines                            
 typedef struct PwJob {
     const char *name;     /* of the job file                                                  */
     const char *job_hash; /* what must be the same to go on from a saved state: model, data, seed */
-    const char *code_hash; /* of the emitted sources; another one is noted                     */
-    const char *data_hash; /* of the token set's .idx; "" where only lengths were known        */
+    const char *code_hash;   /* of the emitted sources; another one is noted                     */
+    const char *data_hash;   /* of the token set's .idx; "": any is right                       */
+    const char *tokens_hash; /* of its .bin; "" where that was not there when this was built    */
+    const char *prompt_hash; /* of its .prompt; "" where it has none                            */
     int32_t     nranks;
     int64_t     layers, hidden, heads, kv_heads, head_dim, ffn, vocabulary, context;
     int32_t     tied;

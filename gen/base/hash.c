@@ -6,6 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 
+struct Hash {
+    struct sha256_ctx context;
+};
+
+Hash *hash_start(Region *region)
+{
+    Hash *hash = REGION_NEW(region, Hash);
+    sha256_init(&hash->context);
+    return hash;
+}
+
+void hash_add(Hash *hash, const void *bytes, size_t count)
+{
+    sha256_update(&hash->context, count, bytes);
+}
+
 static char *digest_text(Region *region, struct sha256_ctx *context)
 {
     uint8_t digest[SHA256_DIGEST_SIZE];
@@ -14,6 +30,11 @@ static char *digest_text(Region *region, struct sha256_ctx *context)
     for (size_t i = 0; i < sizeof digest; i++)
         snprintf(text + 2 * i, 3, "%02x", digest[i]);
     return text;
+}
+
+char *hash_end(Region *region, Hash *hash)
+{
+    return digest_text(region, &hash->context);
 }
 
 char *hash_bytes(Region *region, const void *bytes, size_t count)

@@ -28,6 +28,7 @@ static void print_report(const DataReport *report)
 {
     printf("%s.idx: %lld documents, %lld tokens%s\n", report->prefix, (long long)report->documents,
            (long long)report->tokens, report->made ? "" : " (there already)");
+    printf("data hash: %s (SHA-256 of %s.bin)\n", report->tokens_hash, report->prefix);
     if (report->empty > 0)
         printf("  %lld empty documents or lines\n", (long long)report->empty);
     if (report->links > 0)

@@ -5,8 +5,9 @@
 #include "gen/commands/command.h"
 #include "gen/data/bigram.h"
 #include "gen/data/documents.h"
-#include "gen/pictures/stats.h"
+#include "gen/data/record.h"
 #include "gen/pictures/histogram.h"
+#include "gen/pictures/stats.h"
 
 #define LARGEST_LENGTHS ((size_t)1 << 32)
 
@@ -53,13 +54,15 @@ static bool write_forms(const Arguments *arguments, const Lengths *lengths, Erro
 
 static bool add_bigram(const Subject *subject, const Sampler *sampler, Text *text, Error *error)
 {
-    double bits;
+    double      bits;
+    const char *hash;
     if (!subject->documents.index)
         return error_input(error, "--bigram: the job knows only lengths, not bytes");
-    if (!bigram_entropy(subject->documents.index, sampler->is_held_out, &bits, error))
+    if (!bigram_entropy(subject->documents.index, sampler->is_held_out, &bits, error) ||
+        !(hash = record_tokens_hash(text->region, subject->documents.index->prefix, error)))
         return false;
     text_add(text, "bigram entropy of the training bytes: %.4f bits per byte\ndata hash: %s\n",
-             bits, subject->documents.hash);
+             bits, hash);
     return true;
 }
 

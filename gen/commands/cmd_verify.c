@@ -1,4 +1,6 @@
-/* verify: an artifact's files against its manifest, and that building again gives the same. */
+/* verify: an artifact's files against its manifest, the compiled trainer against what its build
+ * noted, the token set against what the programs were made for, and that building again gives the
+ * same. Reads every byte of all of them. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include "gen/pack.h"
 
 static const Option options[] = {
+    {"data", "PREFIX", "the token set to check as well; of RUN: the one that it trained on"},
     {"job", "JOB.lua", "builds this job again and compares every file"},
     {0},
 };
@@ -36,28 +39,60 @@ static bool same_manifest(Region *region, const char *a, const char *b, Error *e
             error_fail(error, "%s: built again, it differs; pipewright diff says where", a));
 }
 
-static bool run(const Arguments *arguments, Error *error)
+/* The token set of a run folder, as its trainer noted it, or NULL. */
+static const char *trained_on(Region *region, const char *run)
 {
-    Region     *region   = arguments->region;
-    const char *folder   = artifact_of(region, arguments->words[0]);
-    const char *job_path = argument(arguments, "job");
-    if (!pack_verify(region, folder, error))
+    Error       ignored;
+    const char *path = path_join(region, run, "data.txt");
+    char       *text = file_exists(path) ? file_read(region, path, 1 << 16, NULL, &ignored) : NULL;
+    return text ? region_format(region, "%.*s", (int)strcspn(text, "\n"), text) : NULL;
+}
+
+/* One file of the token set; what the artifact does not know is not compared. */
+static bool verify_token_file(Region *region, const char *prefix, const char *kind,
+                              const json_t *inputs, Error *error)
+{
+    const char *want = json_string_value(json_object_get(inputs, kind));
+    const char *path = region_format(region, "%s.%s", prefix, kind);
+    char       *hash = want ? hash_file(region, path, error) : NULL;
+    if (!want)
+        return printf("%s: not compared: it was not there when the artifact was built\n", path) > 0;
+    return hash && (!strcmp(hash, want) ||
+                    error_input(error,
+                                "%s: found SHA-256 %s, expected %s; the programs were made for "
+                                "another token set",
+                                path, hash, want));
+}
+
+static bool verify_data(Region *region, const char *prefix, const json_t *manifest, Error *error)
+{
+    const json_t *inputs    = json_object_get(json_object_get(manifest, "inputs"), "data");
+    bool          prompting = json_object_get(inputs, "prompt") != NULL;
+    prefix                  = path_without(region, prefix, ".idx");
+    const char *prompts     = region_format(region, "%s.prompt", prefix);
+    if (json_object_get(inputs, "lengths"))
+        return error_input(error,
+                           "--data: the artifact was built from lengths alone; leave it out");
+    if (!prompting && file_exists(prompts))
+        return error_input(error, "%s: found it, but the programs were made without", prompts);
+    if (!verify_token_file(region, prefix, "idx", inputs, error) ||
+        !verify_token_file(region, prefix, "bin", inputs, error) ||
+        (prompting && !verify_token_file(region, prefix, "prompt", inputs, error)))
         return false;
-    printf("%s: every file is as its manifest says\n", folder);
-    if (!job_path)
-        return true;
-    Compilation  job;
-    json_error_t where;
-    char   *text = file_read(region, path_join(region, folder, "manifest.json"), (size_t)64 << 20,
-                             NULL, error);
-    json_t *manifest = text ? json_loads(text, 0, &where) : NULL;
-    if (!manifest ||
-        !compile_job(region, job_path, recorded_sets(region, manifest), true, &job, error))
-        return json_decref(manifest), false;
+    printf("%s: the token set that the programs were made for\n", prefix);
+    return true;
+}
+
+/* Packs the job beside the artifact, in a folder that goes again. */
+static bool verify_again(Region *region, const char *folder, const char *job_path,
+                         const json_t *manifest, Error *error)
+{
+    Compilation job;
+    if (!compile_job(region, job_path, recorded_sets(region, manifest), true, &job, error))
+        return false;
     PackOptions pack_options = {.steps = json_integer_value(json_object_get(manifest, "steps")),
                                 .quiet = true};
-    json_decref(manifest);
-    const char *again = region_format(region, "%s.again.%d", folder, (int)getpid());
+    const char *again        = region_format(region, "%s.again.%d", folder, (int)getpid());
     Error       ignored;
     bool        good =
         pack(&job, again, pack_options, error) && same_manifest(region, folder, again, error);
@@ -67,12 +102,35 @@ static bool run(const Arguments *arguments, Error *error)
     return good;
 }
 
+static bool run(const Arguments *arguments, Error *error)
+{
+    Region     *region   = arguments->region;
+    const char *word     = arguments->words[0];
+    const char *folder   = artifact_of(region, word);
+    const char *job_path = argument(arguments, "job");
+    const char *data     = argument(arguments, "data");
+    if (!pack_verify(region, folder, error))
+        return false;
+    printf("%s: every file is as its manifest says%s\n", folder,
+           file_exists(path_join(region, folder, "train")) ? ", the trainer as it was compiled"
+                                                           : "; not compiled yet");
+    if (!data)
+        data = trained_on(region, word);
+    json_t *manifest = pack_manifest(region, folder, error);
+    bool    good     = manifest && (!data || verify_data(region, data, manifest, error)) &&
+                (!job_path || verify_again(region, folder, job_path, manifest, error));
+    json_decref(manifest);
+    return good;
+}
+
 const Command command_verify = {
     .name      = "verify",
-    .words     = "TRAINER",
+    .words     = "TRAINER|RUN",
     .min_words = 1,
     .max_words = 1,
     .summary   = "checks an artifact's hashes, and that building again gives the same",
+    .details   = "A live ring's programs are not in the manifest: each has its own SHA-256, which "
+                 "the trainer\nchecks before it runs it, and `prove` as well.",
     .options   = options,
     .run       = run,
 };

@@ -41,7 +41,7 @@ static const char *read_form(Region *region, const char *folder, const char *nam
 bool open_artifact(Region *region, const char *folder, Compilation *job, Error *error)
 {
     const char *path, *text;
-    *job = (Compilation){.region = region, .data_hash = ""};
+    *job = (Compilation){.region = region, .data_hash = "", .prompt_hash = ""};
     return pack_verify_inputs(region, folder, error) &&
            (text = read_form(region, folder, "inputs/model.txt", &path, error)) &&
            (job->model = model_read(region, text, path, error)) &&

@@ -2,19 +2,17 @@
  * token_set.c's. */
 #include "gen/data/documents.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
 #include "gen/base/text.h"
+#include "gen/data/record.h"
 #include "gen/data/sources.h"
 #include "gen/data/token_set.h"
 #include "gen/data/tokenizer.h"
 
-#define FORMAT "pipewright-tokens-1"
 #define LARGEST_LENGTHS ((size_t)1 << 32)
-#define LARGEST_RECORD ((size_t)1 << 20)
 
 /* Where the job's token set is: beside the job file, JOB.data/tokens, or what token_set names. */
 static const char *data_prefix(Region *region, const Job *job)
@@ -37,68 +35,6 @@ static const char *hash_of_making(Region *region, const Job *job, const Sources 
     return hash_bytes(region, text, strlen(text));
 }
 
-static const char *record_path(Region *region, const char *prefix)
-{
-    return region_format(region, "%s.json", prefix);
-}
-
-static bool record_write(Region *region, const DataReport *report, const char *sources,
-                         const char *index_hash, Error *error)
-{
-    json_t *tree =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s*}", "format", FORMAT,
-                  "sources", sources, "index", index_hash, "files", (json_int_t)report->files,
-                  "documents", (json_int_t)report->documents, "tokens", (json_int_t)report->tokens,
-                  "bytes", (json_int_t)report->bytes, "empty", (json_int_t)report->empty, "links",
-                  (json_int_t)report->links, "not_text", (json_int_t)report->not_text,
-                  "first_not_text", report->first_not_text);
-    char *text = tree ? json_dumps(tree, JSON_INDENT(2)) : NULL;
-    json_decref(tree);
-    if (!text)
-        bug("the record of %s is not JSON", report->prefix);
-    const char *lines = region_format(region, "%s\n", text);
-    free(text);
-    return file_write(record_path(region, report->prefix), lines, strlen(lines), error);
-}
-
-static int64_t number(const json_t *tree, const char *field)
-{
-    return json_integer_value(json_object_get(tree, field));
-}
-
-static bool is_text(const json_t *tree, const char *field, const char *text)
-{
-    const char *value = json_string_value(json_object_get(tree, field));
-    return value && strcmp(value, text) == 0;
-}
-
-/* Whether the token set that stands there was made from these sources; then `report` is its
- * record's. Anything odd about the record or the set only means that it is made again. */
-static bool stands(Region *region, const char *sources, DataReport *report)
-{
-    Error       ignored;
-    const char *path = record_path(region, report->prefix);
-    char *text = file_exists(path) ? file_read(region, path, LARGEST_RECORD, NULL, &ignored) : NULL;
-    json_t     *tree = text ? json_loads(text, 0, NULL) : NULL;
-    bool        same = tree && is_text(tree, "format", FORMAT) && is_text(tree, "sources", sources);
-    TokenIndex *index = same ? index_open(region, report->prefix, &ignored) : NULL;
-    same              = index && is_text(tree, "index", index->hash) && index->bin_bytes >= 0 &&
-           index->bin_bytes == index->tokens * index->token_bytes;
-    if (same) {
-        const char *first      = json_string_value(json_object_get(tree, "first_not_text"));
-        report->files          = number(tree, "files");
-        report->documents      = number(tree, "documents");
-        report->tokens         = number(tree, "tokens");
-        report->bytes          = number(tree, "bytes");
-        report->empty          = number(tree, "empty");
-        report->links          = number(tree, "links");
-        report->not_text       = number(tree, "not_text");
-        report->first_not_text = first ? region_copy(region, first) : NULL;
-    }
-    json_decref(tree);
-    return same;
-}
-
 static bool check_existing(Region *region, const Job *job, DataReport *report, Error *error)
 {
     TokenIndex *index = index_open(region, report->prefix, error);
@@ -110,11 +46,12 @@ static bool check_existing(Region *region, const Job *job, DataReport *report, E
                            bin);
     if (!index || !index_check_tokens(index, job->model->vocabulary, error))
         return false;
-    report->documents = index->documents;
-    report->tokens    = index->tokens;
+    report->documents   = index->documents;
+    report->tokens      = index->tokens;
+    report->tokens_hash = record_tokens_hash(region, report->prefix, error);
     for (int64_t d = 0; d < index->documents; d++)
         report->empty += index->length[d] == 0;
-    return true;
+    return report->tokens_hash != NULL;
 }
 
 /* The old record goes first and the new one comes last: a set that is half replaced has none. */
@@ -123,7 +60,7 @@ static bool make(Region *region, const Job *job, const Sources *sources, const c
 {
     const Tokenizer *tokenizer = tokenizer_named(job->model->tokenizer, error);
     if (!tokenizer || !file_make_folders(path_folder(region, report->prefix), error) ||
-        !file_remove_tree(record_path(region, report->prefix), error) ||
+        !record_remove(region, report->prefix, error) ||
         !token_set_write(region, job, tokenizer, sources, progress, context, report, error))
         return false;
     report->made      = true;
@@ -146,7 +83,7 @@ bool data_make(Region *region, const Job *job, DataProgress *progress, void *con
     if (!sources_find(region, path_join(region, job->folder, job->data.path), &sources, error))
         return false;
     const char *hash = hash_of_making(region, job, &sources);
-    return stands(region, hash, report) ||
+    return record_stands(region, hash, report) ||
            make(region, job, &sources, hash, progress, context, report, error);
 }
 
@@ -168,7 +105,7 @@ bool data_open(Region *region, const Job *job, JobDocuments *documents, Error *e
     if (job->data.kind == DATA_LENGTHS)
         return open_lengths(region, job, documents, error);
     const char *prefix = data_prefix(region, job);
-    if (job->data.kind != DATA_TOKEN_SET && !file_exists(record_path(region, prefix)))
+    if (job->data.kind != DATA_TOKEN_SET && !record_exists(region, prefix))
         return error_input(error, "%s: its documents are not tokens yet; run `pipewright data %s`",
                            job->path, job->path);
     documents->index = index_open(region, prefix, error);

@@ -1,7 +1,8 @@
 /* documents: what the job's data is, and how it becomes a token set, once.
  * A folder (walked, names sorted by bytes; hidden names and symbolic links are not followed), a
  * glob or a file: of UTF-8 text, a document a file, or of JSONL, a document a line. A document is
- * its tokens and an end of document. What made a token set stands in PREFIX.json. */
+ * its tokens and an end of document. What made a token set stands in PREFIX.json
+ * (record.h). */
 #ifndef PIPEWRIGHT_DOCUMENTS_H
 #define PIPEWRIGHT_DOCUMENTS_H
 
@@ -18,6 +19,7 @@ typedef struct DataReport {
     int64_t     links;    /* symbolic links that were not followed                              */
     int64_t     not_text; /* files that are not UTF-8, or hold a NUL                            */
     const char *first_not_text; /* the first of them, with its place; NULL: none                */
+    const char *tokens_hash;    /* SHA-256 of the .bin                                          */
 } DataReport;
 
 /* Called now and then while files are read; both in bytes. */

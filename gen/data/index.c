@@ -165,9 +165,10 @@ TokenIndex *index_parse(Region *region, const void *bytes, size_t count, int64_t
     if (!read_head(bytes, count, index, &parts, error) ||
         !read_documents(region, &parts, index, error))
         return NULL;
-    index->prefix    = region_copy(region, name);
-    index->bin_bytes = bin_bytes;
-    index->hash      = hash_bytes(region, bytes, count);
+    index->prefix      = region_copy(region, name);
+    index->bin_bytes   = bin_bytes;
+    index->hash        = hash_bytes(region, bytes, count);
+    index->prompt_hash = "";
     return index;
 }
 
@@ -183,7 +184,8 @@ static bool read_prompts(Region *region, TokenIndex *index, Error *error)
     if (count / 8 != (size_t)index->documents || count % 8 != 0)
         return error_input(error, "%s: %zu bytes, expected 8 for each of %lld documents", path,
                            count, (long long)index->documents);
-    index->prompt = (const int64_t *)(void *)bytes; /* a region's memory is aligned */
+    index->prompt_hash = hash_bytes(region, bytes, count);
+    index->prompt      = (const int64_t *)(void *)bytes; /* a region's memory is aligned */
     for (int64_t d = 0; d < index->documents; d++)
         if (index->prompt[d] < 0 || index->prompt[d] > index->length[d])
             return error_input(error, "%s: document %lld: a prompt of %lld tokens, of %lld", path,

@@ -15,11 +15,12 @@ typedef struct TokenIndex {
     int            token_bytes; /* 1, 2, 4 or 8                                                 */
     int            token_code;  /* Megatron's number of the type                                */
     int64_t        documents, tokens;
-    const int64_t *length; /* [documents] tokens; may be 0                                      */
-    const int64_t *prompt; /* [documents] tokens of the prompt it begins with: to predict one   */
-                           /* of them does not count (PREFIX.prompt); NULL: there is none       */
-    int64_t     bin_bytes; /* -1: there is no .bin                                              */
-    const char *hash;      /* of the .idx                                                       */
+    const int64_t *length;   /* [documents] tokens; may be 0                                      */
+    const int64_t *prompt;   /* [documents] tokens of the prompt it begins with: to predict one   */
+                             /* of them does not count (PREFIX.prompt); NULL: there is none       */
+    int64_t     bin_bytes;   /* -1: there is no .bin                                              */
+    const char *hash;        /* SHA-256 of the .idx                                               */
+    const char *prompt_hash; /* of PREFIX.prompt; "": there is none                             */
 } TokenIndex;
 
 /* `path`: PREFIX or PREFIX.idx. All that the file says is checked here, once. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "gen/base/file.h"
+#include "gen/base/hash.h"
 
 /* A document is one sequence of the index, whose length is an int32. */
 enum { LONGEST_DOCUMENT = INT32_MAX - 1, LONGEST_LINE = 1 << 30, LINES_BETWEEN_PROGRESS = 1024 };
@@ -26,6 +27,7 @@ typedef struct Making {
     Region          *region;  /* lives as long as the making                                   */
     Region          *current; /* lives as long as one document                                 */
     FileOut          bin;
+    Hash            *hash; /* of what was written to it                                        */
     int64_t         *length, *prompt; /* [documents]; prompt: see TokenIndex                   */
     int64_t          nlengths, length_room, nprompts, prompt_room;
     bool             has_prompts;
@@ -83,14 +85,20 @@ static int bytes_of_token(const Tokenizer *tokenizer)
     return tokenizer->vocabulary < LEAST_WIDE_VOCABULARY ? 2 : 4;
 }
 
+static bool write_bytes(Making *making, const void *bytes, size_t count, Error *error)
+{
+    hash_add(making->hash, bytes, count);
+    return file_out_write(&making->bin, bytes, count, error);
+}
+
 static bool write_ids(Making *making, const int32_t *ids, int64_t count, Error *error)
 {
     if (bytes_of_token(making->tokenizer) == 4)
-        return file_out_write(&making->bin, ids, sizeof *ids * (size_t)count, error);
+        return write_bytes(making, ids, sizeof *ids * (size_t)count, error);
     uint16_t *narrow = REGION_ARRAY(making->current, uint16_t, count);
     for (int64_t i = 0; i < count; i++)
         narrow[i] = (uint16_t)ids[i];
-    return file_out_write(&making->bin, narrow, sizeof *narrow * (size_t)count, error);
+    return write_bytes(making, narrow, sizeof *narrow * (size_t)count, error);
 }
 
 /* One document: what is given, what is to be learnt, and its end. */
@@ -293,14 +301,16 @@ bool token_set_write(Region *region, const Job *job, const Tokenizer *tokenizer,
                      const Sources *sources, DataProgress *progress, void *context,
                      DataReport *report, Error *error)
 {
-    Making making  = {.job       = job,
-                      .tokenizer = tokenizer,
-                      .progress  = progress,
-                      .context   = context,
-                      .total     = sources->bytes,
-                      .report    = report,
-                      .region    = region};
-    bool   written = write_set(&making, sources, error);
+    Making making       = {.job       = job,
+                           .tokenizer = tokenizer,
+                           .progress  = progress,
+                           .context   = context,
+                           .total     = sources->bytes,
+                           .report    = report,
+                           .region    = region,
+                           .hash      = hash_start(region)};
+    bool   written      = write_set(&making, sources, error);
+    report->tokens_hash = hash_end(region, making.hash);
     region_free(making.current);
     return written;
 }

@@ -214,6 +214,8 @@ static bool add_job(Emitter *emitter, JobHashes hashes, const char *code_hash)
     add_text(out, "job_hash", hashes.job);
     add_text(out, "code_hash", code_hash);
     add_text(out, "data_hash", hashes.data);
+    add_text(out, "tokens_hash", hashes.tokens);
+    add_text(out, "prompt_hash", hashes.prompts);
     add_integer(out, "nranks", emitter->layout->nranks);
     add_model(emitter->model, out);
     text_add(out, "    .static_bytes = static_bytes,\n    .capacity = capacity,\n"

@@ -29,10 +29,11 @@ typedef struct Emitted {
     EmittedFile files[8];
     int         nfiles;
 } Emitted;
-/* What job.c says of its origin; 64 hexadecimal digits, or "". `policy`: of the policy's file and
- * its options. */
+/* What job.c says of its origin; 64 hexadecimal digits, or "". */
 typedef struct JobHashes {
-    const char *job, *data, *policy;
+    const char *job;
+    const char *data, *tokens, *prompts; /* of the token set's .idx, .bin, .prompt              */
+    const char *policy;                  /* of the policy's file and its options                */
 } JobHashes;
 /* The code_hash that it prints is of the files themselves and of the policy. */
 bool emit(Region *region, const Job *job, const Model *model, const Codelets *codelets,

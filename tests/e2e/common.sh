@@ -74,6 +74,15 @@ return job {
 END
 }
 
+# flip FILE: its middle byte's lowest bit
+flip() {
+    middle=$(($(wc -c <"$1") / 2))
+    byte=$(od -An -tu1 -j $middle -N 1 "$1" | tr -d ' ')
+    # shellcheck disable=SC2059
+    printf "\\$(printf %o $((byte ^ 1)))" |
+        dd of="$1" bs=1 seek=$middle count=1 conv=notrunc 2>/dev/null
+}
+
 weights_hash() {
     sha256sum <"$1/states/step-40/master.safetensors"
 }

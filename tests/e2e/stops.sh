@@ -33,6 +33,40 @@ echo "one more document" >other/corpus/more.txt
 expect 2 $train --data other/job.data/tokens
 says "another token set"
 
+# Tokens changed in place, of the same lengths: whoever uses them says so, and only `verify` finds
+# what keeps size and time too.
+expect 0 "$PIPEWRIGHT" verify run
+cp -p job.data/tokens.bin kept.bin
+flip job.data/tokens.bin
+expect 2 $run --steps 7
+says "changed since \`pipewright data\` made it"
+expect 2 $train --steps 7
+says "another token set"
+expect 2 run/trainer/train --evaluate --out run
+says "another token set"
+touch -r kept.bin job.data/tokens.bin
+expect 2 "$PIPEWRIGHT" verify run
+says "the programs were made for another token set"
+mv kept.bin job.data/tokens.bin
+expect 0 "$PIPEWRIGHT" verify run
+
+# A token set of somebody else's: its hash is kept beside it. Built from the .idx alone, the states
+# remember on what they were trained.
+mkdir foreign
+cp job.data/tokens.idx foreign
+sed 's/"bytes"/257/; s/text { files = "corpus"/token_set { prefix = "foreign\/tokens"/' job.lua >foreign.lua
+expect 0 "$PIPEWRIGHT" build foreign.lua --steps 4 -o foreign/trainer
+[ ! -e foreign/tokens.json ] || fail "there was nothing to hash"
+cp job.data/tokens.bin foreign
+expect 0 foreign/trainer/train --data foreign/tokens --out foreign/run --steps 2
+expect 0 "$PIPEWRIGHT" data foreign.lua
+grep -q "$(sha256sum <job.data/tokens.bin | cut -d ' ' -f 1)" foreign/tokens.json || fail "no hash"
+flip foreign/tokens.bin
+expect 2 foreign/trainer/train --data foreign/tokens --out foreign/run
+says "was trained on other tokens"
+expect 0 "$PIPEWRIGHT" build foreign.lua --steps 4 --no-compile -o foreign/again
+grep -q "$(sha256sum <foreign/tokens.bin | cut -d ' ' -f 1)" foreign/again/manifest.json || fail "no hash"
+
 # Too little memory: the error names a capacity, and that one works.
 expect 2 "$PIPEWRIGHT" plan job.lua --set cluster.memory="1 MiB"
 says "bytes are missing"

@@ -130,7 +130,8 @@ static bool open_emitted(JobRun *run)
 {
     Emitted emitted = {0};
     if (!emit(run->region, run->job.job, run->job.model, run->job.codelets, run->job.layout,
-              (JobHashes){"", run->job.data_hash, ""}, &emitted, &run->error) ||
+              (JobHashes){"", run->job.data_hash, "", run->job.prompt_hash, ""}, &emitted,
+              &run->error) ||
         !build_library(run, &emitted))
         return false;
     run->library = dlopen(path_join(run->region, run->folder, "code.so"), RTLD_NOW | RTLD_LOCAL);

@@ -146,6 +146,8 @@ const PwJob *toy_job(int nranks)
                                .job_hash      = "toyjob",
                                .code_hash     = nranks == 1 ? "one" : "two",
                                .data_hash     = "",
+                               .tokens_hash   = "",
+                               .prompt_hash   = "",
                                .nranks        = nranks,
                                .layers        = 1,
                                .hidden        = 1,

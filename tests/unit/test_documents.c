@@ -1,12 +1,15 @@
 /* documents: text and JSONL become a token set, once; what is wrong is named. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "gen/base/file.h"
+#include "gen/base/hash.h"
 #include "gen/data/documents.h"
+#include "gen/data/record.h"
 #include "gen/data/sources.h"
 #include "gen/data/token_set.h"
 
@@ -283,6 +286,41 @@ Test(documents, an_existing_token_set_is_checked)
     refuse("token 5 is 256, outside the model's vocabulary of 200");
     job.data.path = "none";
     refuse("none.idx: cannot be read");
+}
+
+Test(documents, tokens_changed_in_place_are_noticed)
+{
+    Error error;
+    put_text("corpus/a", "first");
+    const char *hash = make().tokens_hash, *prefix = in_folder("job.data/tokens");
+    cr_assert_str_eq(hash, hash_file(region, in_folder("job.data/tokens.bin"), &error));
+    cr_assert_str_eq(hash, record_tokens_hash(region, prefix, &error));
+    put("job.data/tokens.bin", "s\0w\0a\0p\0s\0\0\1", 12);
+    cr_assert_null(record_tokens_hash(region, prefix, &error));
+    cr_assert(strstr(error.text, "tokens.bin: changed since") != NULL, "%s", error.text);
+    cr_assert(make().made);
+    cr_assert_str_eq(hash, record_tokens_hash(region, prefix, &error));
+}
+
+Test(documents, the_hash_of_somebody_elses_tokens_is_kept_where_that_can_be)
+{
+    Error       error;
+    const char *prefix = in_folder("theirs"), *bin = in_folder("theirs.bin");
+    put_text("theirs.bin", "one");
+    cr_assert_str_eq(record_tokens_hash(region, prefix, &error), hash_bytes(region, "one", 3));
+    cr_assert(record_exists(region, prefix));
+    put_text("theirs.bin", "two!");
+    cr_assert_str_eq(record_tokens_hash(region, prefix, &error), hash_bytes(region, "two!", 4));
+    struct stat status;
+    cr_assert_eq(stat(bin, &status), 0);
+    struct timespec kept[2] = {status.st_atim, status.st_mtim};
+    put_text("theirs.bin", "six!"); /* the same size and time: taken for the same */
+    cr_assert_eq(utimensat(AT_FDCWD, bin, kept, 0), 0);
+    cr_assert_str_eq(record_tokens_hash(region, prefix, &error), hash_bytes(region, "two!", 4));
+    put_text("theirs.json", "{\"text\": \"a document\"}");
+    cr_assert_str_eq(record_tokens_hash(region, prefix, &error), hash_bytes(region, "six!", 4));
+    char *text = file_read(region, in_folder("theirs.json"), 1 << 16, NULL, &error);
+    cr_assert_str_eq(text, "{\"text\": \"a document\"}");
 }
 
 Test(documents, a_job_says_what_to_do_first)

@@ -46,7 +46,7 @@ static Emitted emit_all(Setup *setup)
     Emitted files;
     Error   error = {0};
     cr_assert(emit(setup->region, &setup->job, setup->model, setup->codelets, &setup->layout,
-                   (JobHashes){"abc", "", ""}, &files, &error),
+                   (JobHashes){"abc", "", "", "", ""}, &files, &error),
               "%s", error.text);
     return files;
 }
