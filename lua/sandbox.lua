@@ -1,6 +1,6 @@
 --- The library that scripts see: what Lua has, less what has a clock, an address, a hash order
 --- or a file, and with every loop that a script can choose written in Lua, where the budget counts.
---- The first thing that runs in a child; `host` holds functions of gen/host/sandbox.c:
+--- The first thing that runs in a child; `host` holds functions of gen/host/sandbox_library.c:
 ---   charge(n)  write(text)  include(name)  nearest(word, names) -> name or nil  seed
 --- Returns the builtins and the globals of users' scripts, which read through to the builtins.
 local host = ...

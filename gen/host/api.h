@@ -20,13 +20,11 @@ typedef struct Api {
 void api_push_host(lua_State *lua, Api *api);
 
 /* api_plan.c */
+void  api_push_batch(lua_State *lua, const Api *api);
 void  api_push_layout(lua_State *lua, const Api *api);
 Plan *api_take_plan(lua_State *lua, int index, Api *api); /* checked; raises */
 
 /* Stages and chunks as policies have them, into a plan without an order; raises. */
 Plan *api_take_parts(lua_State *lua, int stages, int chunks, Api *api);
-
-/* api_cost.c: sets fields of the table on the top of the stack. */
-void api_set_cost(lua_State *lua, Api *api);
 
 #endif

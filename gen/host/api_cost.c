@@ -1,4 +1,5 @@
-/* api_cost: the cost model, the byte count and the solvers, as functions for policies. */
+/* api_cost: the cost model, the byte count and the solvers, as functions for policies; and the table
+ * of all that they get. */
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -360,7 +361,8 @@ static void set_functions(lua_State *lua, const luaL_Reg *functions, Api *api)
     }
 }
 
-void api_set_cost(lua_State *lua, Api *api)
+/* Sets fields of the table on the top of the stack. */
+static void set_cost(lua_State *lua, Api *api)
 {
     static const luaL_Reg cost[]    = {{"simulate", simulate_plan},
                                        {"bytes", bytes_of_plan},
@@ -374,4 +376,14 @@ void api_set_cost(lua_State *lua, Api *api)
     lua_createtable(lua, 0, COUNT(cost));
     set_functions(lua, cost, api);
     lua_setfield(lua, -2, "cost");
+}
+
+void api_push_host(lua_State *lua, Api *api)
+{
+    lua_createtable(lua, 0, 8);
+    api_push_batch(lua, api);
+    lua_setfield(lua, -2, "batch");
+    api_push_layout(lua, api);
+    lua_setfield(lua, -2, "layout");
+    set_cost(lua, api);
 }

@@ -11,7 +11,7 @@ static void set_integer(lua_State *lua, const char *name, int64_t value)
     lua_setfield(lua, -2, name);
 }
 
-static void push_batch(lua_State *lua, const Api *api)
+void api_push_batch(lua_State *lua, const Api *api)
 {
     const Batch *batch = api->batch;
     lua_createtable(lua, 0, 8);
@@ -188,14 +188,4 @@ Plan *api_take_parts(lua_State *lua, int stages, int chunks, Api *api)
     }
     sandbox_charge(lua, 1000 * (1 + (int64_t)plan->nchunks));
     return plan;
-}
-
-void api_push_host(lua_State *lua, Api *api)
-{
-    lua_createtable(lua, 0, 8);
-    push_batch(lua, api);
-    lua_setfield(lua, -2, "batch");
-    api_push_layout(lua, api);
-    lua_setfield(lua, -2, "layout");
-    api_set_cost(lua, api);
 }
