@@ -50,19 +50,28 @@ Instruction *lower_instruction(Lowering *lowering, int rank, PwInstructionKind k
 void         lower_mark(Lowering *lowering, int rank, int operation);
 /* Loads a chunk's tokens for embed, or its targets and weights for head. */
 void lower_load(Lowering *lowering, int rank, int chunk, bool for_head);
+/* Fills a buffer of reals with zeros. */
+void lower_clear(Lowering *lowering, int rank, int buffer);
+
+/* lower_calls.c */
 /* A codelet on a chunk in a layer (embed: -1, head: layers). */
 void lower_call(Lowering *lowering, int rank, int chunk, int layer, int codelet);
 /* An update of one tensor, or (tensor -1) of all. */
 void lower_update(Lowering *lowering, int rank, int tensor, const char *codelet, int64_t count);
 
-/* Fills a buffer of reals with zeros. */
-void lower_clear(Lowering *lowering, int rank, int buffer);
-
+/* lower_buffers.c */
+enum { LOADED_BYTES = 4 }; /* of a token, a target, a loss weight, a sampled token */
 /* The rank's buffer of that name (made where there is none), as its name now stands. */
 int lower_buffer(Lowering *lowering, int rank, const char *name, int64_t rows, int64_t row_bytes);
-/* The same without making one: -1. */
+/* The buffer that a write of the value goes to: a new one where it was written before. */
+int lower_written_buffer(Lowering *lowering, int rank, const char *name, int64_t rows,
+                         int64_t row_bytes);
+/* The same as lower_buffer without making one: -1. */
 int  lower_find(const Lowering *lowering, int rank, const char *name);
 bool lower_is_written(const Lowering *lowering, int rank, int buffer);
+void lower_set_written(Lowering *lowering, int rank, int buffer);
+int  lower_add_buffer(Region *region, RankWriter *writer, const char *name, int64_t rows,
+                      int64_t row_bytes);
 /* All rows of a buffer. */
 Operand lower_operand(const Lowering *lowering, int rank, int buffer, Access access);
 
