@@ -95,6 +95,8 @@ bool  plan_check(const Plan *plan, const Model *model, const Batch *batch, const
                  Error *error);
 
 const Pipeline *plan_pipeline(const Plan *plan, int chunk); /* that the chunk flows through */
+/* The stages of the pipeline that this rank holds: how many, and the first of them. */
+int plan_stages_on_rank(const Pipeline *pipeline, int rank, int *first);
 
 /* "F3", and "F3.1" where the rank holds several stages of the chunk's pipeline. */
 void plan_operation_print(const Plan *plan, int rank, const PlanOperation *operation, Text *out);
