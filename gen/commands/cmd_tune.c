@@ -1,14 +1,61 @@
 /* tune: measures this machine for one job and keeps the cost table beside it. */
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "gen/base/file.h"
+#include "gen/base/process.h"
 #include "gen/commands/job_command.h"
 #include "gen/job/tune.h"
+#include "gen/pack.h"
 
 static const Option options[] = {
     {"output", "FILE", "where the table goes (-o FILE); default: JOB.cost.json, where jobs look"},
     {0},
 };
+
+/* "AMD EPYC 7763", as the kernel names it; for people. */
+static const char *machine_name(Region *region)
+{
+    Error ignored;
+    char *text = file_exists("/proc/cpuinfo")
+                     ? file_read(region, "/proc/cpuinfo", (size_t)1 << 22, NULL, &ignored)
+                     : NULL;
+    char *name = text ? strstr(text, "model name") : NULL;
+    name       = name ? strchr(name, ':') : NULL;
+    return name ? region_format(region, "%.*s", (int)strcspn(name + 2, "\n"), name + 2)
+                : "this machine";
+}
+
+/* What the trainer in `folder` says of the points. */
+static Cost *ask_trainer(Tuning *tuning, Region *region, const char *folder, Error *error)
+{
+    const char *points = path_join(region, folder, "points.json");
+    const char *argv[] = {path_join(region, folder, "train"), "--measure", points, NULL};
+    Text        text = text_new(region), answer = text_new(region);
+    tune_print(tuning, &text);
+    if (!file_write(points, text.at, text.length, error))
+        return NULL;
+    int status = process_read(argv, &answer, error);
+    if (status > 0)
+        error_fail(error, "%s --measure: ended with status %d", argv[0], status);
+    return status == 0 ? tune_read(tuning, answer.at, error) : NULL;
+}
+
+static Cost *measure(Compilation *job, Error *error)
+{
+    Region     *region = job->region;
+    Tuning     *tuning = tune_points(region, job->job, job->codelets, job->lengths);
+    const char *folder = region_format(region, "/tmp/pipewright-tune-%d", (int)getpid());
+    PackOptions how    = {.compile = true, .quiet = true, .code_only = true};
+    Error       ignored;
+    bool        built = pack(job, folder, how, error);
+    Cost       *cost  = built ? ask_trainer(tuning, region, folder, error) : NULL;
+    file_remove_tree(folder, &ignored);
+    if (cost)
+        cost->name = machine_name(region);
+    return cost;
+}
 
 static bool run(const Arguments *arguments, Error *error)
 {
@@ -18,7 +65,7 @@ static bool run(const Arguments *arguments, Error *error)
     const char *path = argument(arguments, "output");
     if (!path)
         path = cost_path(arguments->region, job.job);
-    Cost *cost = tune(&job, error);
+    Cost *cost = measure(&job, error);
     if (!cost)
         return false;
     Text text = text_new(arguments->region);

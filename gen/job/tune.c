@@ -1,13 +1,9 @@
 /* tune: see tune.h. */
 #include "gen/job/tune.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <jansson.h>
 
-#include "gen/base/file.h"
-#include "gen/base/process.h"
-#include "gen/pack.h"
+#include "gen/forms/layout.h"
 
 enum { MAX_GRID = 40, CONTEXTS = 4, SHORTEST = 16, PACKED_TOKENS = 512, REPEATS = 7 };
 
@@ -19,15 +15,17 @@ typedef struct Point {
     double *seconds; /* of the whole call, divided by `segments` where it is attention           */
 } Point;
 
-typedef struct Tuning {
-    Compilation *job;
-    Region      *region;
-    Cost        *cost;
-    Point       *points;
-    int          npoints, room;
-    int64_t      grid[MAX_GRID]; /* tokens: powers of two up to what a chunk may have             */
-    int          ngrid;
-} Tuning;
+struct Tuning {
+    Region         *region;
+    const Model    *model;
+    const Codelets *codelets;
+    int64_t         context;
+    Cost           *cost;
+    Point          *points;
+    int             npoints, room;
+    int64_t         grid[MAX_GRID]; /* tokens of a chunk                                        */
+    int             ngrid;
+};
 
 static void add_point(Tuning *t, Point point)
 {
@@ -37,11 +35,10 @@ static void add_point(Tuning *t, Point point)
 /* Tokens of a chunk: from SHORTEST by halves and thirds (16, 24, 32, 48, ..) to the longest chunk
  * there may be: a context, or the longest document if that is shorter. Between two such points the
  * line is within 2% of a square. */
-static void make_grid(Tuning *t)
+static void make_grid(Tuning *t, const Lengths *lengths)
 {
-    int64_t longest = lengths_quantile(t->job->lengths, 1.0);
-    int64_t context = t->job->job->data.context;
-    int64_t most    = longest < context ? longest : context;
+    int64_t longest = lengths_quantile(lengths, 1.0);
+    int64_t most    = longest < t->context ? longest : t->context;
     for (int64_t n = SHORTEST; t->ngrid < MAX_GRID - 1 && n < most;
          n += n & (n - 1) ? n / 3 : n / 2)
         t->grid[t->ngrid++] = n;
@@ -68,7 +65,7 @@ static void plan_line(Tuning *t, CodeletCost *row, int codelet)
  * a line but for the caches: quarters will do. */
 static void plan_table(Tuning *t, CodeletCost *row, int codelet)
 {
-    int64_t last   = t->job->job->data.context - SHORTEST; /* the shortest may stand at the end */
+    int64_t last   = t->context - SHORTEST; /* the shortest may stand at the end */
     last           = last > CONTEXTS ? last : CONTEXTS;
     row->nlengths  = t->ngrid;
     row->ncontexts = CONTEXTS + 1;
@@ -95,8 +92,8 @@ static void plan_table(Tuning *t, CodeletCost *row, int codelet)
 static void plan_update(Tuning *t, CodeletCost *row, int codelet)
 {
     int64_t least = INT64_MAX, most = 0;
-    for (int i = 0; i < t->job->model->nweights; i++) {
-        int64_t elements = t->job->model->weights[i].rows * t->job->model->weights[i].columns;
+    for (int i = 0; i < t->model->nweights; i++) {
+        int64_t elements = t->model->weights[i].rows * t->model->weights[i].columns;
         least            = elements < least ? elements : least;
         most             = elements > most ? elements : most;
     }
@@ -115,7 +112,7 @@ static void plan_update(Tuning *t, CodeletCost *row, int codelet)
 
 static void plan_points(Tuning *t)
 {
-    const Codelets *table = t->job->codelets;
+    const Codelets *table = t->codelets;
     t->cost->ncodelets    = table->count;
     t->cost->codelets     = REGION_ARRAY(t->region, CodeletCost, table->count);
     for (int i = 0; i < table->count; i++) {
@@ -134,14 +131,14 @@ static void plan_points(Tuning *t)
 /* Bytes of an operand in this call; 0: found through the segments. */
 static int64_t operand_bytes(const Tuning *t, const Point *point, const CodeletOperand *operand)
 {
-    const Codelet *codelet = &t->job->codelets->items[point->codelet];
+    const Codelet *codelet = &t->codelets->items[point->codelet];
     int64_t        row     = operand->columns * operand->element_bytes;
     if (operand->role == ROLE_SCRATCH)
         return codelet_scratch(codelet, point->tokens, point->segments);
     if (operand->role == ROLE_NORM || operand->role == ROLE_CLIP || operand->role == ROLE_LOSS)
-        return (int64_t)sizeof(double) * (layout_tensors(t->job->model) + 2 + point->segments);
+        return (int64_t)sizeof(double) * (layout_tensors(t->model) + 2 + point->segments);
     if (operand->role == ROLE_TABLE)
-        return t->job->model->context * t->job->model->head_dim * operand->element_bytes;
+        return t->model->context * t->model->head_dim * operand->element_bytes;
     switch (operand->rows) {
     case ROWS_TOKEN:
         return row * point->tokens;
@@ -156,7 +153,7 @@ static int64_t operand_bytes(const Tuning *t, const Point *point, const CodeletO
 
 static void print_point(const Tuning *t, const Point *point, Text *text)
 {
-    const Codelet *codelet = &t->job->codelets->items[point->codelet];
+    const Codelet *codelet = &t->codelets->items[point->codelet];
     text_add(text, "{\"codelet\": \"%s\", \"tokens\": %lld, \"repeat\": %d, \"count\": %lld, ",
              codelet->name, (long long)point->tokens, REPEATS,
              (long long)(codelet->direction == DIRECTION_UPDATE ? point->count : 0));
@@ -175,28 +172,19 @@ static void print_point(const Tuning *t, const Point *point, Text *text)
  * point keeps the table rectangular: the next shorter segment says what more context costs. */
 static bool occurs(const Tuning *t, const Point *point)
 {
-    return point->length + point->context <= t->job->job->data.context || point->context == 0;
+    return point->length + point->context <= t->context || point->context == 0;
 }
 
-static bool ask_trainer(Tuning *t, const char *folder, Text *answer, Error *error)
+void tune_print(const Tuning *t, Text *out)
 {
-    const char *points = path_join(t->region, folder, "points.json");
-    const char *argv[] = {path_join(t->region, folder, "train"), "--measure", points, NULL};
-    Text        text   = text_new(t->region);
-    bool        first  = true;
-    text_add(&text, "[");
+    const char *before = "[\n";
     for (int i = 0; i < t->npoints; i++)
         if (occurs(t, &t->points[i])) {
-            text_add(&text, "%s\n", first ? "" : ",");
-            print_point(t, &t->points[i], &text);
-            first = false;
+            text_add(out, "%s", before);
+            print_point(t, &t->points[i], out);
+            before = ",\n";
         }
-    text_add(&text, "]\n");
-    if (!file_write(points, text.at, text.length, error))
-        return false;
-    int status = process_read(argv, answer, error);
-    return status == 0 ||
-           (status > 0 && error_fail(error, "%s --measure: ended with status %d", argv[0], status));
+    text_add(out, "]\n");
 }
 
 /* Seconds of a point that was not measured, from its neighbours in the table. */
@@ -209,21 +197,21 @@ static double beyond(const Tuning *t, int i)
     return point->seconds[-1] + longer * (shorter->seconds[0] - shorter->seconds[-1]);
 }
 
-static bool take_answer(Tuning *t, const char *answer, Error *error)
+Cost *tune_read(Tuning *t, const char *answer, Error *error)
 {
     json_error_t where;
     json_t      *root   = json_loads(answer, 0, &where);
     json_t      *list   = json_object_get(root, "points");
     size_t       number = 0;
     if (!root)
-        return error_fail(error, "the trainer's measurements do not read: %s", where.text);
+        return error_fail(error, "the trainer's measurements do not read: %s", where.text), NULL;
     for (int i = 0; i < t->npoints; i++) {
         Point *point = &t->points[i];
         if (occurs(t, point))
             *point->seconds =
                 json_number_value(json_object_get(json_array_get(list, number++), "median")) /
-                (double)(t->job->codelets->items[point->codelet].part == PART_CORE ? point->segments
-                                                                                   : 1);
+                (double)(t->codelets->items[point->codelet].part == PART_CORE ? point->segments
+                                                                              : 1);
         else
             *point->seconds = beyond(t, i);
     }
@@ -231,35 +219,20 @@ static bool take_answer(Tuning *t, const char *answer, Error *error)
     t->cost->seconds_per_byte = json_number_value(json_object_get(root, "seconds_per_byte"));
     t->cost->probe            = json_number_value(json_object_get(root, "probe"));
     json_decref(root);
-    return true;
+    return t->cost;
 }
 
-/* "AMD EPYC 7763", as the kernel names it; for people. */
-static const char *machine_name(Region *region)
+Tuning *tune_points(Region *region, const Job *job, const Codelets *codelets,
+                    const Lengths *lengths)
 {
-    Error ignored;
-    char *text = file_exists("/proc/cpuinfo")
-                     ? file_read(region, "/proc/cpuinfo", (size_t)1 << 22, NULL, &ignored)
-                     : NULL;
-    char *name = text ? strstr(text, "model name") : NULL;
-    name       = name ? strchr(name, ':') : NULL;
-    return name ? region_format(region, "%.*s", (int)strcspn(name + 2, "\n"), name + 2)
-                : "this machine";
-}
-
-Cost *tune(Compilation *job, Error *error)
-{
-    Region     *region = job->region;
-    Tuning      t      = {.job = job, .region = region, .cost = REGION_NEW(region, Cost)};
-    const char *folder = region_format(region, "/tmp/pipewright-tune-%d", (int)getpid());
-    Text        answer = text_new(region);
-    Error       ignored;
-    *t.cost = (Cost){.name = machine_name(region), .device = job->job->device};
-    make_grid(&t);
-    plan_points(&t);
-    bool good = pack(job, folder, (PackOptions){.compile = true, .quiet = true, .code_only = true},
-                     error) &&
-                ask_trainer(&t, folder, &answer, error) && take_answer(&t, answer.at, error);
-    file_remove_tree(folder, &ignored);
-    return good ? t.cost : NULL;
+    Tuning *t       = REGION_NEW(region, Tuning);
+    *t              = (Tuning){.region   = region,
+                               .model    = job->model,
+                               .codelets = codelets,
+                               .context  = job->data.context,
+                               .cost     = REGION_NEW(region, Cost)};
+    t->cost->device = job->device;
+    make_grid(t, lengths);
+    plan_points(t);
+    return t;
 }

@@ -1,13 +1,23 @@
-/* tune: codelets, lengths -> cost, measured on this machine by the job's own trainer.
+/* tune: codelets, lengths -> cost, measured.
  *   reads    the codelet table; the data set's lengths decide which points are measured
- *   writes   a cost table of medians
- *   fails    the trainer does not compile or does not answer
- *   stands   outside compile_job: its table is an input of later compilations, never of its own */
+ *   writes   the list of points as `train --measure` reads it; from its answer a table of medians
+ *   fails    the answer does not read
+ *   stands   outside compile_job: its table is an input of later compilations, never of its own
+ * Between the two halves the job's own trainer measures (runtime/measuring.c); cmd_tune.c builds and
+ * starts it. */
 #ifndef PIPEWRIGHT_TUNE_H
 #define PIPEWRIGHT_TUNE_H
 
-#include "gen/compile.h"
+#include "gen/forms/cost.h"
+#include "gen/forms/job.h"
+#include "gen/forms/lengths.h"
 
-Cost *tune(Compilation *job, Error *error);
+typedef struct Tuning Tuning;
+
+Tuning *tune_points(Region *region, const Job *job, const Codelets *codelets,
+                    const Lengths *lengths);
+void    tune_print(const Tuning *tuning, Text *out);
+/* Without a name: that is the machine's. */
+Cost *tune_read(Tuning *tuning, const char *answer, Error *error);
 
 #endif
