@@ -177,6 +177,17 @@ static void print_time_left(double seconds)
         printf("  eta %.1f h", seconds / 3600);
 }
 
+/* Steps of a toy take less than a millisecond, those of a large model minutes. */
+static void print_seconds(const char *before, double seconds)
+{
+    if (seconds < 0.0995)
+        printf("%s%.2g ms", before, 1e3 * seconds);
+    else if (seconds < 0.9995)
+        printf("%s%.0f ms", before, 1e3 * seconds);
+    else
+        printf("%s%.2f s", before, seconds);
+}
+
 static void print_rate(double tokens_per_second)
 {
     if (tokens_per_second < 1000)
@@ -203,9 +214,11 @@ void pw_metrics_progress(PwMetrics *metrics, const PwJob *job, const PwStepMetri
     print_rate(rate);
     if (metrics->peak_flops > 0 && job->useful_flops_per_token > 0)
         printf("  %.0f%% of peak", 100 * rate * job->useful_flops_per_token / metrics->peak_flops);
-    printf("  %.2f s", step->seconds);
-    if (step->predicted > 0)
-        printf(" (predicted %.2f)", step->predicted);
+    print_seconds("  ", step->seconds);
+    if (step->predicted > 0) {
+        print_seconds(" (predicted ", step->predicted);
+        printf(")");
+    }
     print_time_left(metrics->average_seconds * (double)(steps - step->step - 1));
     printf("%s", metrics->terminal ? "\033[K" : "\n");
     fflush(stdout);

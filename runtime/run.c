@@ -132,7 +132,8 @@ bool pw_export(const PwJob *job, const PwOptions *options, PwError *error)
     bool  good = pw_run_open(&run, job, options, true, error) &&
                 pw_weights_export(&run.team, options->folder, error);
     if (good)
-        printf("%s: weights after %lld steps\n", options->folder, (long long)run.state.step);
+        printf("%s: weights after %lld step%s\n", options->folder, (long long)run.state.step,
+               run.state.step == 1 ? "" : "s");
     pw_run_close(&run);
     return good;
 }
@@ -185,8 +186,9 @@ static void print_evaluation(const PwEvaluation *result, bool json, int64_t step
         printf("}\n");
         return;
     }
-    printf("after %lld steps: loss %.4f over %.0f targets, perplexity %.3f, %.4f bits per token",
-           (long long)step, result->loss, result->weight, exp(result->loss), bits);
+    printf("after %lld step%s: loss %.4f over %.0f targets, perplexity %.3f, %.4f bits per token",
+           (long long)step, step == 1 ? "" : "s", result->loss, result->weight, exp(result->loss),
+           bits);
     if (result->bits_per_byte > 0)
         printf(", %.4f bits per byte", result->bits_per_byte);
     printf("\n");

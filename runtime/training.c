@@ -338,8 +338,8 @@ static bool finish(Training *training, PwError *error)
                         "command goes on",
                         (int)stop_signal, (long long)training->step);
     else
-        pw_metrics_note(&training->metrics, "%lld steps done; state, metrics and trace are in %s",
-                        (long long)training->step, options->out);
+        pw_metrics_note(&training->metrics, "%lld step%s done; state, metrics and trace are in %s",
+                        (long long)training->step, training->step == 1 ? "" : "s", options->out);
     return true;
 }
 

@@ -79,6 +79,11 @@ const char *text_seconds(Region *region, double seconds)
     return region_format(region, "%.1f h", seconds / 3600);
 }
 
+const char *text_count(Region *region, int64_t count, const char *what)
+{
+    return region_format(region, "%lld %s%s", (long long)count, what, count == 1 ? "" : "s");
+}
+
 const char *text_double(Region *region, double value)
 {
     char text[40];

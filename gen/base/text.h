@@ -21,6 +21,9 @@ void text_bytes(Text *text, const void *bytes, size_t count);
 const char *text_size(Region *region, int64_t bytes);
 const char *text_seconds(Region *region, double seconds);
 
+/* "1 sequence", "2 sequences": `what` is the word for one. */
+const char *text_count(Region *region, int64_t count, const char *what);
+
 /* A double that reads back to the same bits, in the C locale ("0.1", "1e-05"). */
 const char *text_double(Region *region, double value);
 

@@ -29,9 +29,10 @@ static bool run(const Arguments *arguments, Error *error)
     job.plan_path = argument(arguments, "from");
     if (!pack(&job, folder, pack_options, error))
         return false;
-    printf("%s: %lld steps for %d rank%s; run it with %s/train --data %s --out RUN\n", folder,
-           (long long)pack_options.steps, job.layout->nranks, job.layout->nranks > 1 ? "s" : "",
-           folder, job.prefix ? job.prefix : "PREFIX");
+    printf("%s: %s for %s; run it with %s/train --data %s --out RUN\n", folder,
+           text_count(job.region, pack_options.steps, "step"),
+           text_count(job.region, job.layout->nranks, "rank"), folder,
+           job.prefix ? job.prefix : "PREFIX");
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "gen/base/text.h"
 #include "gen/commands/command.h"
 #include "gen/data/documents.h"
 
@@ -24,18 +25,18 @@ static void show_progress(void *context, int64_t done, int64_t total)
             (double)total / (1024.0 * 1024.0), progress->terminal ? "" : "\n");
 }
 
-static void print_report(const DataReport *report)
+static void print_report(Region *region, const DataReport *report)
 {
-    printf("%s.idx: %lld documents, %lld tokens%s\n", report->prefix, (long long)report->documents,
-           (long long)report->tokens, report->made ? "" : " (there already)");
+    printf("%s.idx: %s, %s%s\n", report->prefix, text_count(region, report->documents, "document"),
+           text_count(region, report->tokens, "token"), report->made ? "" : " (there already)");
     printf("data hash: %s (SHA-256 of %s.bin)\n", report->tokens_hash, report->prefix);
     if (report->empty > 0)
-        printf("  %lld empty documents or lines\n", (long long)report->empty);
+        printf("  %s or line left out\n", text_count(region, report->empty, "empty document"));
     if (report->links > 0)
-        printf("  %lld symbolic links not followed\n", (long long)report->links);
+        printf("  %s not followed\n", text_count(region, report->links, "symbolic link"));
     if (report->not_text > 0)
-        printf("  %lld files left out that are not UTF-8 text; the first: %s\n",
-               (long long)report->not_text, report->first_not_text);
+        printf("  %s left out, not UTF-8 text; the first: %s\n",
+               text_count(region, report->not_text, "file"), report->first_not_text);
 }
 
 static bool run(const Arguments *arguments, Error *error)
@@ -49,7 +50,7 @@ static bool run(const Arguments *arguments, Error *error)
     if (progress.terminal && made && report.made)
         fprintf(stderr, "\r\033[K");
     if (made)
-        print_report(&report);
+        print_report(arguments->region, &report);
     return made;
 }
 

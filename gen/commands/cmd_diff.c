@@ -1,12 +1,15 @@
 /* diff: two artifacts; which input differs, down to the job's field, the cost's row, the compiler.
- */
+ * Code and programs follow from inputs: they are named only where no input explains them. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
 #include "gen/base/file.h"
+#include "gen/base/text.h"
 #include "gen/commands/job_command.h"
+#include "gen/pack.h"
 
 static const Option options[] = {{0}};
 
@@ -56,33 +59,118 @@ static int diff_trees(Region *region, const char *name, json_t *a, json_t *b)
     return 1;
 }
 
+/* What artifacts are copied from, beside the job: another Pipewright. */
+static bool is_copied(const char *name)
+{
+    static const char *const places[] = {"runtime/", "templates/", "main.c", "build", "README"};
+    for (int i = 0; i < COUNT(places); i++)
+        if (!strncmp(name, places[i], strlen(places[i])))
+            return true;
+    return false;
+}
+
+/* Prints the files that differ and are copied, or those that follow from what was put in; the number
+ * of them. `quiet`: only counts. */
+static int diff_files(json_t *a, json_t *b, bool copied, bool quiet)
+{
+    int         count = 0;
+    const char *name;
+    json_t     *value;
+    json_t     *all = json_object();
+    json_object_update(all, a);
+    json_object_update(all, b);
+    json_object_foreach(all, name, value)
+    {
+        json_t *one = json_object_get(a, name), *other = json_object_get(b, name);
+        if (is_copied(name) != copied || (one && other && json_equal(one, other)))
+            continue;
+        if (!quiet)
+            printf("%s: %s\n", name,
+                   !one     ? "only in the second"
+                   : !other ? "only in the first"
+                            : "differs");
+        count++;
+    }
+    json_decref(all);
+    return count;
+}
+
+static void drop(json_t *a, json_t *b, const char *key)
+{
+    json_object_del(a, key);
+    json_object_del(b, key);
+}
+
+/* The forms that went in, field by field; -1 on error. Where a field stands, in which file and by
+ * which --set, is not what it says. */
+static int diff_forms(Region *region, const char *a, const char *b, Error *error)
+{
+    static const char *const forms[][2] = {{"inputs/job.json", "job"},
+                                           {"inputs/cost.json", "cost"},
+                                           {"inputs/lengths.json", "lengths"}};
+    static const char *const silent[]   = {"origin", "sets", "path", "source_hash", "name"};
+    int                      count      = 0;
+    for (int i = 0; i < COUNT(forms); i++) {
+        json_t *tree_a = load(region, a, forms[i][0], error);
+        json_t *tree_b = tree_a ? load(region, b, forms[i][0], error) : NULL;
+        if (!tree_b)
+            return json_decref(tree_a), -1;
+        for (int j = 0; j < COUNT(silent); j++)
+            drop(tree_a, tree_b, silent[j]);
+        count += diff_trees(region, forms[i][1], tree_a, tree_b);
+        json_decref(tree_a);
+        json_decref(tree_b);
+    }
+    return count;
+}
+
+/* Inputs, then what comes from another Pipewright; what follows from both only where neither
+ * explains it. */
+static int diff_artifacts(Region *region, const char *a, const char *b, json_t *manifest_a,
+                          json_t *manifest_b, Error *error)
+{
+    json_t *files_a = json_object_get(manifest_a, "files");
+    json_t *files_b = json_object_get(manifest_b, "files");
+    int     count   = diff_forms(region, a, b, error);
+    if (count < 0)
+        return -1;
+    json_t *inputs_a = json_object_get(manifest_a, "inputs");
+    json_t *inputs_b = json_object_get(manifest_b, "inputs");
+    if (count > 0) { /* the fields have said it */
+        drop(inputs_a, inputs_b, "job");
+        drop(inputs_a, inputs_b, "set");
+        drop(inputs_a, inputs_b, "policy");
+    }
+    count += diff_trees(region, "inputs", inputs_a, inputs_b);
+    count += diff_trees(region, "tools", json_object_get(manifest_a, "tools"),
+                        json_object_get(manifest_b, "tools"));
+    count += diff_trees(region, "steps", json_object_get(manifest_a, "steps"),
+                        json_object_get(manifest_b, "steps"));
+    count += diff_files(files_a, files_b, true, false);
+    int followed = diff_files(files_a, files_b, false, count > 0);
+    printf("%s", text_count(region, count > 0 ? count : followed, "difference"));
+    if (count > 0 && followed > 0)
+        printf("; what is made from them differs in %s", text_count(region, followed, "file"));
+    printf("\n");
+    return count + followed;
+}
+
 static bool run(const Arguments *arguments, Error *error)
 {
-    static const char *const inputs[][2] = {{"inputs/job.json", "job"},
-                                            {"inputs/cost.json", "cost"},
-                                            {"inputs/lengths.json", "lengths"}};
-    Region                  *region      = arguments->region;
-    const char              *a = arguments->words[0], *b = arguments->words[1];
-    json_t                  *manifest_a = load(region, a, "manifest.json", error);
-    json_t *manifest_b = manifest_a ? load(region, b, "manifest.json", error) : NULL;
-    if (!manifest_b)
-        return false;
-    int count = 0;
-    for (int i = 0; i < COUNT(inputs); i++) {
-        json_t *tree_a = load(region, a, inputs[i][0], error);
-        json_t *tree_b = tree_a ? load(region, b, inputs[i][0], error) : NULL;
-        if (!tree_b)
-            return false;
-        count += diff_trees(region, inputs[i][1], tree_a, tree_b);
-    }
-    count += diff_trees(region, "manifest", manifest_a, manifest_b);
-    printf("%d difference%s\n", count, count == 1 ? "" : "s");
-    return count == 0 || error_fail(error, "%s and %s differ", a, b);
+    Region     *region     = arguments->region;
+    const char *a          = artifact_of(region, arguments->words[0]);
+    const char *b          = artifact_of(region, arguments->words[1]);
+    json_t     *manifest_a = pack_manifest(region, a, error);
+    json_t     *manifest_b = manifest_a ? pack_manifest(region, b, error) : NULL;
+    int count = manifest_b ? diff_artifacts(region, a, b, manifest_a, manifest_b, error) : -1;
+    json_decref(manifest_a);
+    json_decref(manifest_b);
+    return count == 0 || (count > 0 && error_fail(error, "%s and %s differ", a, b));
 }
 
 const Command command_diff = {
     .name      = "diff",
-    .words     = "TRAINER_A TRAINER_B",
+    .words     = "TRAINER TRAINER",
     .min_words = 2,
     .max_words = 2,
     .summary   = "which input of two artifacts differs",

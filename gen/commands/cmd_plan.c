@@ -38,10 +38,11 @@ static void print_summary(const Compilation *job, const Step *step)
 {
     Region     *region = step->region;
     const Plan *plan   = step->plan;
-    printf("step %lld, policy %s: %d sequences, %lld tokens in %d chunks on %d rank%s\n",
-           (long long)plan->step, plan->policy ? plan->policy : "(from a file)", plan->nsequences,
-           (long long)step->batch->tokens, plan->nchunks, plan->nranks,
-           plan->nranks > 1 ? "s" : "");
+    printf("step %lld, policy %s: %s, %s in %s on %s\n", (long long)plan->step,
+           plan->policy ? plan->policy : "(from a file)",
+           text_count(region, plan->nsequences, "sequence"),
+           text_count(region, step->batch->tokens, "token"),
+           text_count(region, plan->nchunks, "chunk"), text_count(region, plan->nranks, "rank"));
     for (int p = 0; p < plan->npipelines; p++)
         for (int s = 0; s < plan->pipelines[p].nstages; s++) {
             const PlanStage *stage = &plan->pipelines[p].stages[s];
@@ -58,7 +59,7 @@ static void print_summary(const Compilation *job, const Step *step)
            plan->predicted.seconds / plan->predicted.bound, 100 * plan->predicted.bubble);
     if (plan->tries)
         printf("tries: %s\n", plan->tries);
-    printf("proven: %lld instructions\n", (long long)step->program->norder);
+    printf("proven: %s\n", text_count(region, step->program->norder, "instruction"));
 }
 
 /* --policy is a --set of the job's policy, and comes after those. */

@@ -92,7 +92,7 @@ static bool run(const Arguments *arguments, Error *error)
     if (!prove_stored(&job, path_join(region, folder, "programs.pw"), &count, error) ||
         (file_exists(evaluate) && !prove_stored(&job, evaluate, &count, error)))
         return false;
-    printf("%s: %lld programs proven\n", folder, (long long)count);
+    printf("%s: %s proven\n", folder, text_count(region, count, "program"));
     return true;
 }
 

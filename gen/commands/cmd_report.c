@@ -110,8 +110,9 @@ static void summarise(Region *region, Report *r)
 static void print_report(Region *region, const Report *r)
 {
     const ReportStep *first = &r->steps[0], *last = &r->steps[r->nsteps - 1];
-    printf("%s: steps %lld to %lld on %d rank%s, %lld tokens\n", r->name, (long long)first->step,
-           (long long)last->step, r->ranks, r->ranks > 1 ? "s" : "", (long long)r->tokens);
+    printf("%s: steps %lld to %lld on %s, %s\n", r->name, (long long)first->step,
+           (long long)last->step, text_count(region, r->ranks, "rank"),
+           text_count(region, r->tokens, "token"));
     printf("loss        %.3f -> %.3f", first->loss, last->loss);
     if (r->nevaluations > 0)
         printf("; held out %.3f, %.3f bits per byte", r->evaluations[r->nevaluations - 1].loss,

@@ -200,9 +200,12 @@ static bool run_job(const Arguments *arguments, Error *error)
     if (!run)
         run = region_format(region, "%s.run", path_without(region, arguments->words[0], ".lua"));
     const char *data = argument(arguments, "data") ? argument(arguments, "data") : job.prefix;
-    if (!data)
-        return error_input(error, "%s: the job knows only lengths; give --data PREFIX to train",
-                           arguments->words[0]);
+    if (!job.prefix)
+        return error_input(
+            error,
+            "%s: the job knows only lengths; plan, tune and build take them, training "
+            "needs documents: data = text {...}, jsonl {...} or token_set {...}",
+            arguments->words[0]);
     job.plan_path        = argument(arguments, "from");
     const char *artifact = path_join(region, run, "trainer");
     const char *ring     = path_join(region, artifact, "programs.pw");
@@ -213,8 +216,8 @@ static bool run_job(const Arguments *arguments, Error *error)
         !pack(&job, artifact, packing, error))
         return false;
     if (resume.step >= steps)
-        return printf("%s: has %lld steps of the %lld asked for; raise --steps to go on\n", run,
-                      (long long)resume.step, (long long)steps) > 0;
+        return printf("%s: has %s of the %lld asked for; raise --steps to go on\n", run,
+                      text_count(region, resume.step, "step"), (long long)steps) > 0;
     if (!make_ring(&job, ring, resume.step, error))
         return false;
     fflush(NULL);

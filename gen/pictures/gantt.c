@@ -60,10 +60,11 @@ static void print_heading(const Plan *plan, Text *out)
 {
     Region *region = out->region;
     print_label(out, LEFT, 26, "class=\"title\"",
-                region_format(region, "Step %" PRId64 "%s%s: %d sequences in %d chunks", plan->step,
+                region_format(region, "Step %" PRId64 "%s%s: %s in %s", plan->step,
                               plan->policy ? ", " : "",
                               plan->policy ? text_markup(region, plan->policy) : "",
-                              plan->nsequences, plan->nchunks));
+                              text_count(region, plan->nsequences, "sequence"),
+                              text_count(region, plan->nchunks, "chunk")));
     print_label(out, LEFT, 45, "class=\"note\"",
                 region_format(region, "predicted %s; no order ends before %s; %.1f%% waiting",
                               text_seconds(region, plan->predicted.seconds),

@@ -100,8 +100,8 @@ void histogram_svg(const Lengths *lengths, Text *out)
              "<text x=\"%d\" y=\"20\" font-size=\"14\">",
              width, height, LEFT);
     text_add(out, "%s", text_markup(out->region, lengths->name));
-    text_add(out, ": %lld documents, %lld tokens</text>\n", (long long)lengths->documents,
-             (long long)lengths->tokens);
+    text_add(out, ": %s, %s</text>\n", text_count(out->region, lengths->documents, "document"),
+             text_count(out->region, lengths->tokens, "token"));
     text_add(out,
              "<text x=\"%d\" y=\"38\" fill=\"%s\">share of documents</text>\n"
              "<text x=\"%d\" y=\"38\" fill=\"%s\">share of tokens</text>\n",

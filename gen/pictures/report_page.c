@@ -105,8 +105,8 @@ void report_page(const Report *r, Text *out)
              "svg text{font-size:11px;fill:#666}td{padding:0 1.5em 0 0}h1,h2{font-weight:600}"
              "</style></head><body>\n<h1>%s</h1>\n<table>\n",
              name, name);
-    text_add(out, "<tr><td>steps</td><td>%d on %d ranks, %lld tokens</td></tr>\n", r->nsteps,
-             r->ranks, (long long)r->tokens);
+    text_add(out, "<tr><td>steps</td><td>%d on %s, %s</td></tr>\n", r->nsteps,
+             text_count(region, r->ranks, "rank"), text_count(region, r->tokens, "token"));
     text_add(out, "<tr><td>speed</td><td>%.0f tokens/s in the median</td></tr>\n",
              r->tokens_per_second);
     text_add(out,

@@ -33,10 +33,12 @@ void stats_print(const Lengths *lengths, int64_t context, Text *out)
     static const struct {
         const char *name;
         double      share;
-    } quantiles[] = {{"1%", 0.01},  {"10%", 0.1},     {"median", 0.5}, {"90%", 0.9},
-                     {"99%", 0.99}, {"99.9%", 0.999}, {"longest", 1}};
-    text_add(out, "%s: %lld documents, %lld tokens (%s)\n", lengths->name,
-             (long long)lengths->documents, (long long)lengths->tokens, lengths->source);
+    } quantiles[]  = {{"1%", 0.01},  {"10%", 0.1},     {"median", 0.5}, {"90%", 0.9},
+                      {"99%", 0.99}, {"99.9%", 0.999}, {"longest", 1}};
+    Region *region = out->region;
+    text_add(out, "%s: %s, %s (%s)\n", lengths->name,
+             text_count(region, lengths->documents, "document"),
+             text_count(region, lengths->tokens, "token"), lengths->source);
     text_add(out, "lengths in tokens: mean %.1f",
              lengths->documents > 0 ? (double)lengths->tokens / (double)lengths->documents : 0);
     for (int i = 0; i < COUNT(quantiles); i++)
@@ -54,13 +56,16 @@ void stats_print(const Lengths *lengths, int64_t context, Text *out)
 
 void stats_print_sampling(const SampleCounts *counts, const Job *job, Text *out)
 {
-    text_add(out, "\nan epoch: %lld sequences, %lld tokens, at a context of %lld\n",
-             (long long)counts->sequences, (long long)counts->tokens, (long long)job->data.context);
-    text_add(out, "  documents: %lld, of which %lld held out, %lld empty\n",
-             (long long)counts->documents, (long long)counts->held_out, (long long)counts->empty);
+    Region *region = out->region;
+    text_add(out, "\nan epoch: %s, %s, at a context of %lld\n",
+             text_count(region, counts->sequences, "sequence"),
+             text_count(region, counts->tokens, "token"), (long long)job->data.context);
+    text_add(out, "  documents: %lld, of which %lld held out (%s), %lld empty\n",
+             (long long)counts->documents, (long long)counts->held_out,
+             text_count(region, counts->held_out_tokens, "token"), (long long)counts->empty);
     if (counts->split > 0)
         text_add(out, "  longer than the context: %lld, split\n", (long long)counts->split);
     if (counts->cut > 0)
-        text_add(out, "  longer than the context: %lld, cut; %lld tokens left out\n",
-                 (long long)counts->cut, (long long)counts->cut_tokens);
+        text_add(out, "  longer than the context: %lld, cut; %s left out\n", (long long)counts->cut,
+                 text_count(region, counts->cut_tokens, "token"));
 }

@@ -108,8 +108,10 @@ static bool count_sequences(Sampler *sampler, const char *name, Error *error)
                                "and the job's data says long = \"error\"",
                                name, (long long)d, (long long)length, (long long)context);
         counts->empty += length == 0;
-        if (sampler->is_held_out[d])
+        if (sampler->is_held_out[d]) {
+            counts->held_out_tokens += length;
             continue;
+        }
         bool cut = is_long && sampler->job->data.too_long == LONG_CUT;
         counts->split += is_long && !cut;
         counts->cut += cut;

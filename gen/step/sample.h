@@ -20,6 +20,7 @@
 /* What became of the documents. */
 typedef struct SampleCounts {
     int64_t documents, held_out, empty; /* `documents`: all of them                             */
+    int64_t held_out_tokens;            /* of the held-out ones, whole                          */
     int64_t split;                      /* longer than the context, in parts                    */
     int64_t cut, cut_tokens;            /* longer than the context, and what was left out       */
     int64_t sequences, tokens;          /* of one epoch                                         */

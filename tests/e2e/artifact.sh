@@ -45,7 +45,8 @@ cmp trainer/manifest.json else/where/here/manifest.json ||
 expect 0 "$PIPEWRIGHT" diff trainer else/where/here
 expect 0 "$PIPEWRIGHT" build job.lua --steps 3 --no-compile -o other --set train.optimizer.lr=2e-3
 expect 1 "$PIPEWRIGHT" diff trainer other
-says "job.train.optimizer.lr"
+says "job.train.optimizer.lr: 0.001 -> 0.002"
+says "2 differences;"
 expect 0 "$PIPEWRIGHT" verify other --job job.lua
 sed 's/seed = 3/seed = 4/' job.lua >else/where/job.lua
 expect 1 "$PIPEWRIGHT" verify trainer --job else/where/job.lua
