@@ -3,7 +3,7 @@ local chunking, orders, recompute, plan = pw.chunking, pw.orders, pw.recompute, 
 
 return policy {
   name    = "my_policy",
-  options = { k = 4 },                                              -- chunks in a full context
+  options = { k = { 4, least = 1 } },                               -- chunks in a full context
   decide  = function(batch, layout, cost, options)
     local limit  = batch.context // options.k
     local long, short = batch:split_at(limit)

@@ -25,7 +25,7 @@ local function in_words(value)
   return tostring(value)
 end
 
-local set_paths = {}                      -- "train.steps" -> true, where --set gave it
+local set_paths = {}                      -- "train.steps" -> "--set", where that gave it
 
 --- Where a field is said: `at` holds its path, the node around it, and its path within the node.
 local function below(at, name)
@@ -40,15 +40,17 @@ local function within(at, node)
   return { path = at.path, node = node, inner = "", outer = at }
 end
 
-local function is_set(path)
+--- The option of the command line that gave a field or what it stands in.
+local function set_by(path)
   while path do
-    if set_paths[path] then return true end
+    if set_paths[path] then return set_paths[path] end
     path = path:match("^(.*)%.[^.]*$")
   end
 end
 
 local function place(at)
-  if is_set(at.path) then return "--set" end
+  local option = set_by(at.path)
+  if option then return option end
   local node = at.node
   if at.inner == "" then return node.file, node.line end
   return node.file, host.field_line(node.file, node.line, node.kind, at.inner) or node.line

@@ -373,7 +373,7 @@ local function set_value(text)
 end
 
 local function apply_set(node, set)
-  local path, text = set:match("^%s*([%w_.]+)%s*=(.*)$")
+  local path, text = set:match("^%s*-*([%w_.]+)%s*=(.*)$")
   if not path then
     error({ file = "--set", found = set, expected = "FIELD=VALUE", remedy = "as train.steps=10" })
   end
@@ -392,7 +392,7 @@ local function apply_set(node, set)
     name = part
   end
   fields[name] = set_value(text)
-  set_paths[path] = true
+  set_paths[path] = set:match("^%-%-[%w_]+") or "--set"    -- "--policy=gpipe": an option of its own
 end
 
 -- The model as its table ------------------------------------------------------------------------

@@ -62,7 +62,7 @@ static void print_summary(const Compilation *job, const Step *step)
     printf("proven: %s\n", text_count(region, step->program->norder, "instruction"));
 }
 
-/* --policy is a --set of the job's policy, and comes after those. */
+/* --policy is a --set of the job's policy under its own name, and comes after those. */
 static const char *const *with_policy(const Arguments *arguments)
 {
     int count = 0;
@@ -72,7 +72,8 @@ static const char *const *with_policy(const Arguments *arguments)
     for (int i = 0; i < count; i++)
         sets[i] = arguments->sets[i];
     if (argument(arguments, "policy"))
-        sets[count] = region_format(arguments->region, "policy=%s", argument(arguments, "policy"));
+        sets[count] =
+            region_format(arguments->region, "--policy=%s", argument(arguments, "policy"));
     return sets;
 }
 

@@ -20,6 +20,7 @@ typedef struct Run {
     Api         api;
     const char *file;
     json_t     *options;
+    json_t     *origins; /* where the job says each field: "policy.slices": "job.lua:7"       */
 } Run;
 
 /* Loads lua/policy/policy.lua with what it is made of, and leaves the function that runs policies.
@@ -60,7 +61,8 @@ static int run_policy(lua_State *lua)
     }
     values_push(lua, run->options);
     lua_pushstring(lua, run->file);
-    lua_call(lua, 3, 2);
+    values_push(lua, run->origins);
+    lua_call(lua, 4, 2);
     int decide = lua_gettop(lua), plan = decide - 1;
     if (!lua_istable(lua, plan)) {
         push_place(lua, decide, run->file);
@@ -148,12 +150,22 @@ static Plan *run_in_sandbox(Region *region, Run *run, const Job *job, Error *err
     return plan;
 }
 
+/* A job that was not parsed, but made by a test, says nothing of where. */
+static json_t *origins_of(const Job *job)
+{
+    json_t *tree    = job->tree ? json_loads(job->tree, 0, NULL) : NULL;
+    json_t *origins = json_object_get(tree, "origin");
+    origins         = origins ? json_incref(origins) : json_object();
+    json_decref(tree);
+    return origins;
+}
+
 Plan *decide(Region *region, const Job *job, const Model *model, const Codelets *codelets,
              const Layout *layout, const Cost *cost, const Batch *batch, double capacity_share,
              Error *error)
 {
     Pricing     pricing;
-    Run         run  = {{region, batch, &pricing}, policy_file(region, job, error), NULL};
+    Run         run  = {{region, batch, &pricing}, policy_file(region, job, error), NULL, NULL};
     const char *text = job->policy_options ? job->policy_options : "{}";
     if (!run.file ||
         !pricing_make(region, model, codelets, with_share(region, layout, capacity_share), cost,
@@ -162,7 +174,9 @@ Plan *decide(Region *region, const Job *job, const Model *model, const Codelets 
     run.options = fields_parse(text, "policy options", error);
     if (!run.options)
         return NULL;
-    Plan *plan = run_in_sandbox(region, &run, job, error);
+    run.origins = origins_of(job);
+    Plan *plan  = run_in_sandbox(region, &run, job, error);
+    json_decref(run.origins);
     json_decref(run.options);
     if (plan)
         plan_predict(region, plan, &pricing, false);

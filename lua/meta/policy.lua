@@ -94,9 +94,16 @@ function Cost:fits(plan) end
 ---@return OrderList
 function Cost:arrange(fields) end
 
+--- An option that not every value will do for: its default, and what is allowed.
+---@class PolicyOption
+---@field [1] number|string
+---@field least? number
+---@field most? number
+---@field words? string[]
+
 ---@class PolicyFields
 ---@field name string
----@field options? table<string, any> every option with its default
+---@field options? table<string, number|string|boolean|PolicyOption> every option with its default
 ---@field decide fun(batch: Batch, layout: Layout, cost: Cost, options: table): Plan
 
 ---@param fields PolicyFields

@@ -4,8 +4,8 @@ local chunking, orders, recompute, plan = pw.chunking, pw.orders, pw.recompute, 
 
 return policy {
   name    = "1f1b",
-  options = { chunk = 0,                                    -- tokens in a chunk; 0: a full context
-              spare = 0 },                                  -- forwards further ahead
+  options = { chunk = { 0, least = 0 },                     -- tokens in a chunk; 0: a full context
+              spare = { 0, least = 0 } },                   -- forwards further ahead
   --- @param batch Batch
   --- @param layout Layout
   --- @param cost Cost

@@ -18,8 +18,8 @@ end
 
 return policy {
   name    = "chunkflow",
-  options = { chunk = 0,                                    -- tokens in a chunk; 0: a quarter context
-              keep = 1 },                                   -- K: chunks of a chain that keep all
+  options = { chunk = { 0, least = 0 },                     -- tokens in a chunk; 0: a quarter context
+              keep = { 1, least = 0 } },                    -- K: chunks of a chain that keep all
   --- @param batch Batch
   --- @param layout Layout
   --- @param cost Cost

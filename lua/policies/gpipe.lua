@@ -4,7 +4,7 @@ local chunking, orders, recompute, plan = pw.chunking, pw.orders, pw.recompute, 
 
 return policy {
   name    = "gpipe",
-  options = { chunk = 0 },                                  -- tokens in a chunk; 0: a full context
+  options = { chunk = { 0, least = 0 } },                   -- tokens in a chunk; 0: a full context
   --- @param batch Batch
   --- @param layout Layout
   --- @param cost Cost

@@ -4,20 +4,14 @@ local chunking, orders, recompute, plan = pw.chunking, pw.orders, pw.recompute, 
 
 return policy {
   name    = "seq1f1b",
-  options = { slices = 4,                                   -- chunks in a full context
-              balance = "tokens",                           -- slices of equal "tokens" or "time"
-              spare = 0 },                                  -- forwards further ahead
+  options = { slices = { 4, least = 1 },                    -- chunks in a full context
+              balance = { "tokens", words = { "tokens", "time" } },  -- what slices have equal
+              spare = { 0, least = 0 } },                   -- forwards further ahead
   --- @param batch Batch
   --- @param layout Layout
   --- @param cost Cost
   --- @return Plan
   decide = function(batch, layout, cost, options)
-    if options.balance ~= "tokens" and options.balance ~= "time" then
-      error("seq1f1b: balance is \"tokens\" or \"time\", not \"" .. options.balance .. "\"")
-    end
-    if options.slices < 1 then
-      error("seq1f1b: slices is at least 1, not " .. options.slices)
-    end
     local limit = math.max(1, batch.context // options.slices)  -- tokens in a chunk
     local long, short = batch:split_at(limit)
     local cut    = options.balance == "time" and chunking.equal_time_slices

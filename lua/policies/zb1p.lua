@@ -4,9 +4,9 @@ local chunking, orders, recompute, plan = pw.chunking, pw.orders, pw.recompute, 
 
 return policy {
   name    = "zb1p",
-  options = { chunk = 0,                                    -- tokens in a chunk; 0: a full context
-              spare = 0,                                    -- forwards further ahead
-              waiting = 0 },                                -- most W put off; 0: one a stage
+  options = { chunk = { 0, least = 0 },                     -- tokens in a chunk; 0: a full context
+              spare = { 0, least = 0 },                     -- forwards further ahead
+              waiting = { 0, least = 0 } },                 -- most W put off; 0: one a stage
   --- @param batch Batch
   --- @param layout Layout
   --- @param cost Cost

@@ -7,10 +7,6 @@ local function number(value)
   return type(value) == "number"
 end
 
-local function refuse(field, found, expected, remedy)
-  error({ field = field, found = found, expected = expected, remedy = remedy })
-end
-
 --- The batch, with its methods.
 local batch = host.batch
 function batch:split_at(limit)
@@ -105,7 +101,93 @@ function policy(parts)
   return parts
 end
 
-local fields = { "name", "options", "decide" }
+-- Options -----------------------------------------------------------------------------------------
+
+--- An option is declared by its default: 4, "tokens", true. Where not every number or text will do,
+--- by a table: { 4, least = 1 }, { "tokens", words = { "tokens", "time" } }.
+local function declaration(option)
+  local is_table = type(option) == "table"
+  return is_table and (option.least or option.most or option.words) and option or { option }
+end
+
+local function is_one_of(value, words)
+  for _, word in ipairs(words) do
+    if word == value then return true end
+  end
+end
+
+local function bounds_in_words(option)
+  if option.least and option.most then return " from " .. option.least .. " to " .. option.most end
+  if option.least then return " of at least " .. option.least end
+  if option.most then return " of at most " .. option.most end
+  return ""
+end
+
+--- The value as the policy gets it, or nil and what was expected.
+local function taken(option, value)
+  local default = option[1]
+  if option.words then
+    return is_one_of(value, option.words) and value or nil,
+           '"' .. table.concat(option.words, '", "') .. '"'
+  end
+  if not number(default) then
+    if type(value) == type(default) then return value end
+    return nil, "a " .. type(default) .. ", as its default " .. tostring(default)
+  end
+  local whole = math.type(default) == "integer"
+  local read  = number(value) and (not whole and value or math.tointeger(value))
+  if read and read >= (option.least or read) and read <= (option.most or read) then return read end
+  return nil, (whole and "a whole number" or "a number") .. bounds_in_words(option)
+end
+
+local function remedy_for(option, value)
+  if option.words then
+    local near = type(value) == "string" and nearest(value, option.words)
+    return near and 'did you mean "' .. near .. '"?'
+  end
+  local meant = type(value) == "string" and number(option[1]) and tonumber(value)
+  return meant and taken(option, meant) and "write it without quotes: " .. value or nil
+end
+
+--- Where the job says an option: "job.lua:7", "--set", or nil.
+local function place_of(origins, name)
+  local origin = origins["policy." .. name] or origins.policy
+  if not origin then return end
+  local file, line = origin:match("^(.*):(%d+)$")
+  return file or origin, math.tointeger(tonumber(line))
+end
+
+--- Every option of the policy: what the job gives, or the default.
+local function merged(parts, given, origins)
+  local options, declared, names = {}, {}, {}
+  for name, option in pairs(parts.options or {}) do
+    declared[name] = declaration(option)
+    options[name], names[#names + 1] = declared[name][1], name
+  end
+  for name, value in pairs(given) do
+    local function refuse(expected, remedy)
+      local file, line = place_of(origins, name)
+      error({ file = file, line = line, field = "policy." .. name, found = tostring(value),
+              expected = expected, remedy = remedy })
+    end
+    if not declared[name] then
+      local near = nearest(name, names)
+      refuse("an option of policy " .. parts.name ..
+             (#names > 0 and " (" .. table.concat(names, ", ") .. ")" or ", which has none"),
+             near and "did you mean " .. near .. "?" or "remove it")
+    end
+    local read, expected = taken(declared[name], value)
+    if read == nil then refuse(expected, remedy_for(declared[name], value)) end
+    options[name] = read
+  end
+  return options
+end
+
+-- The file ----------------------------------------------------------------------------------------
+
+local fields = { { "name", "string", "a text" }, { "options", "table", "a table" },
+                 { "decide", "function", "a function" } }
+
 local function check(parts, file)
   local function wrong(text)
     error(file .. ": " .. text, 0)
@@ -113,44 +195,27 @@ local function check(parts, file)
   if type(parts) ~= "table" then
     wrong("this file returns " .. type(parts) .. ", expected a policy: `return policy { .. }`")
   end
+  local names = {}
+  for i, field in ipairs(fields) do names[i] = field[1] end
   for key in pairs(parts) do
-    if key ~= "name" and key ~= "options" and key ~= "decide" then
-      local near = nearest(tostring(key), fields)
+    if not is_one_of(key, names) then
+      local near = nearest(tostring(key), names)
       wrong("policy: there is no field '" .. tostring(key) .. "'" ..
             (near and "; did you mean '" .. near .. "'?" or ""))
     end
   end
-  if type(parts.name) ~= "string" then wrong("policy: name: expected a text") end
-  if type(parts.decide) ~= "function" then wrong("policy: decide: expected a function") end
-  if type(parts.options or {}) ~= "table" then wrong("policy: options: expected a table") end
+  for _, field in ipairs(fields) do
+    local name, kind, expected = field[1], field[2], field[3]
+    local value = parts[name]
+    if name == "options" and value == nil then value = {} end
+    if type(value) ~= kind then wrong("policy: " .. name .. ": expected " .. expected) end
+  end
 end
 
-local function merged(parts, given)
-  local options, names = {}, {}
-  for name, default in pairs(parts.options or {}) do
-    options[name], names[#names + 1] = default, name
-  end
-  for name, value in pairs(given) do
-    local default, field = options[name], "policy." .. tostring(name)
-    if default == nil then
-      local near = nearest(tostring(name), names)
-      refuse(field, tostring(value), "an option of policy " .. parts.name ..
-             (#names > 0 and " (" .. table.concat(names, ", ") .. ")" or ", which has none"),
-             near and "did you mean " .. near .. "?" or nil)
-    end
-    if type(value) ~= type(default) then
-      refuse(field, tostring(value), "a " .. type(default) .. ", as its default " ..
-             tostring(default))
-    end
-    options[name] = value
-  end
-  return options
-end
-
---- Runs a policy: what its file returned, the options that the job gives.
-return function(parts, given, file)
+--- Runs a policy: what its file returned, the options that the job gives, and where it says them.
+return function(parts, given, file, origins)
   check(parts, file)
-  local options = merged(parts, given)
+  local options = merged(parts, given, origins)
   local result  = parts.decide(batch, layout, cost, options)
   if type(result) == "table" then
     result.policy, result.options = parts.name, next(options) and options or nil

@@ -264,7 +264,9 @@ Test(policies, wrong_ones_are_told_where)
     expect_error(POLICY("return batch:split_up(3)"), NULL, "mine.lua:3:");
     expect_error(POLICY(PLAN("")), "{\"kk\": 2}", "policy.kk: found \"2\"");
     expect_error(POLICY(PLAN("")), "{\"kk\": 2}", "did you mean k?");
-    expect_error(POLICY(PLAN("")), "{\"k\": \"2\"}", "expected a number");
+    expect_error(POLICY(PLAN("")), "{\"k\": \"2\"}",
+                 "found \"2\", expected a whole number; write it without quotes: 2");
+    expect_error(POLICY(PLAN("")), "{\"k\": 1.5}", "found \"1.5\", expected a whole number");
     expect_error(POLICY(PLAN("chunks[#chunks] = nil")), NULL,
                  "expected the number of a chunk, below 7");
     expect_error(POLICY(PLAN("table.remove(chunks[1].segments)")), NULL,
@@ -287,6 +289,39 @@ Test(policies, wrong_ones_are_told_where)
     expect_error(POLICY(PLAN("order[3] = {}")), NULL,
                  "mine.lua:2: plan.pipeline: order has 3 lists, there are 2 stages");
     expect_error("while true do end", NULL, "instructions");
+}
+
+Test(policies, options_are_checked_where_the_job_says_them)
+{
+    static const struct {
+        const char *policy, *options, *message;
+    } cases[] = {
+        {"gpipe", "{\"chunk\": -1}",
+         "job.lua:7: policy.chunk: found \"-1\", expected a whole number of at least 0"},
+        {"seq1f1b", "{\"slices\": 2.5}",
+         "job.lua:7: policy.slices: found \"2.5\", expected a whole number of at least 1"},
+        {"seq1f1b", "{\"slices\": 0}", "policy.slices: found \"0\", expected"},
+        {"seq1f1b", "{\"balance\": \"tiem\"}",
+         "--set: policy.balance: found \"tiem\", expected \"tokens\", \"time\"; "
+         "did you mean \"time\"?"},
+        {"1f1b", "{\"spare\": -5}", "job.lua:7: policy.spare: found \"-5\", expected"},
+        {"zb1p", "{\"waiting\": -1}", "policy.waiting: found \"-1\", expected"},
+        {"chunkflow", "{\"keep\": \"all\"}", "policy.keep: found \"all\", expected"},
+        {"gpipe", "{\"chnuk\": 1}",
+         "job.lua:7: policy.chnuk: found \"1\", expected an option of policy gpipe (chunk); did "
+         "you mean chunk?"},
+    };
+    World *world    = new_world(2, 2, (int64_t)1 << 30);
+    world->job.tree = "{\"origin\": {\"policy\": \"job.lua:7\", \"policy.balance\": \"--set\"}}";
+    for (int i = 0; i < COUNT(cases); i++) {
+        cr_expect_not(decided(world, cases[i].policy, cases[i].options));
+        cr_expect_eq(world->error.status, EXIT_INPUT);
+        cr_expect(strstr(world->error.text, cases[i].message), "%s\nnot %s", world->error.text,
+                  cases[i].message);
+    }
+    cr_expect(decided(world, "seq1f1b", "{\"slices\": 2.0, \"balance\": \"time\"}"), "%s",
+              world->error.text);
+    free_world(world);
 }
 
 Test(policies, a_name_that_is_none_gets_the_nearest)
