@@ -11,6 +11,7 @@
 
 static const Option options[] = {
     {"prompt", "TEXT", "what the text begins with"},
+    {"prompt-tokens", "\"1 2 3\"", "the same as token numbers; the answer is numbers then"},
     {"tokens", "N", "how many new tokens; default 200"},
     {"seed", "S", "of the sampling; default 1"},
     {"temperature", "T", "0 takes the likeliest token; default 0.8"},
@@ -30,66 +31,105 @@ static bool store_program(Region *region, Compilation *job, const char *path, in
     return file_write(path, stored.at, stored.length, error);
 }
 
-/* The prompt as the trainer reads it: numbers. */
-static const char *prompt_numbers(Region *region, const Tokenizer *tokenizer, const char *prompt,
-                                  int64_t *count)
+/* What to go on from, as the trainer reads it: numbers, and how many. */
+typedef struct Prompt {
+    const Tokenizer *tokenizer; /* of the answer; NULL: it stays numbers                        */
+    const char      *text;      /* NULL where numbers were given                                */
+    const char      *numbers;
+    int64_t          count;
+} Prompt;
+
+static bool numbers_of_text(Region *region, const Model *model, Prompt *prompt, Error *error)
 {
-    size_t   length = strlen(prompt);
+    prompt->tokenizer = tokenizer_named(model->tokenizer, error);
+    if (!prompt->tokenizer)
+        return error_input(error,
+                           "--prompt: the model's vocabulary is %lld numbers of a tokenizer that "
+                           "is not here; give the prompt as numbers, --prompt-tokens \"1 2 3\"",
+                           (long long)model->vocabulary);
+    size_t   length = strlen(prompt->text);
     int32_t *tokens = REGION_ARRAY(region, int32_t, length);
     Text     text   = text_new(region);
-    *count          = tokenizer->encode(tokenizer, prompt, length, tokens);
-    for (int64_t i = 0; i < *count; i++)
+    prompt->count   = prompt->tokenizer->encode(prompt->tokenizer, prompt->text, length, tokens);
+    for (int64_t i = 0; i < prompt->count; i++)
         text_add(&text, "%d ", tokens[i]);
-    return text.at;
+    prompt->numbers = text.at;
+    return true;
 }
 
-/* Prints the numbers that the trainer wrote as text, up to an end of document. */
-static void print_answer(Region *region, const Tokenizer *tokenizer, const char *prompt,
-                         const char *numbers)
+/* Numbers with spaces or commas between them. */
+static bool numbers_as_given(Region *region, const Model *model, const char *given, Prompt *prompt,
+                             Error *error)
+{
+    Text text = text_new(region);
+    for (const char *at = given + strspn(given, " ,"); *at; at += strspn(at, " ,")) {
+        char     *end;
+        long long number = strtoll(at, &end, 10);
+        if (end == at || number < 0 || number >= model->vocabulary || !strchr(" ,", *end))
+            return error_input(error,
+                               "--prompt-tokens: found \"%.20s\", expected numbers from 0 to %lld",
+                               at, (long long)model->vocabulary - 1);
+        text_add(&text, "%lld ", number);
+        prompt->count++;
+        at = end;
+    }
+    prompt->numbers = text.at;
+    return true;
+}
+
+static bool read_prompt(const Arguments *arguments, const Model *model, int64_t tokens,
+                        Prompt *prompt, Error *error)
+{
+    const char *given = argument(arguments, "prompt-tokens");
+    *prompt           = (Prompt){.text = argument(arguments, "prompt")};
+    if (given && prompt->text)
+        return error_input(error, "--prompt-tokens: takes the place of --prompt; give one of them");
+    if (!(given ? numbers_as_given(arguments->region, model, given, prompt, error)
+                : !prompt->text || numbers_of_text(arguments->region, model, prompt, error)))
+        return false;
+    if (prompt->count == 0)
+        return error_input(error,
+                           "pipewright generate: --prompt \"...\" is missing; the model goes on "
+                           "from it");
+    if (prompt->count + tokens > model->context)
+        return error_input(error,
+                           "--tokens: found %lld after a prompt of %s, expected together at most "
+                           "the context, %lld",
+                           (long long)tokens, text_count(arguments->region, prompt->count, "token"),
+                           (long long)model->context);
+    return true;
+}
+
+/* Prints what the trainer wrote: as text, up to an end of document, or as it is. */
+static void print_answer(Region *region, const Prompt *prompt, const char *numbers)
 {
     Text  text = text_new(region);
     char *end;
+    if (!prompt->tokenizer) {
+        printf("%s", numbers);
+        return;
+    }
     for (const char *at = numbers;; at = end) {
         int32_t token = (int32_t)strtol(at, &end, 10);
-        if (end == at || token == tokenizer->end_of_document)
+        if (end == at || token == prompt->tokenizer->end_of_document)
             break;
-        tokenizer->decode(tokenizer, &token, 1, &text);
+        prompt->tokenizer->decode(prompt->tokenizer, &token, 1, &text);
     }
-    fputs(prompt, stdout);
+    fputs(prompt->text, stdout);
     fwrite(text.at, 1, text.length, stdout);
     printf("\n");
 }
 
-static bool run(const Arguments *arguments, Error *error)
+/* Program and prompt lie in the run's folder as long as the trainer needs them. */
+static bool ask_trainer(const Arguments *arguments, Compilation *job, const char *artifact,
+                        const Prompt *prompt, int64_t tokens, Text *answer, Error *error)
 {
-    Region     *region   = arguments->region;
-    const char *run_path = arguments->words[0];
-    const char *prompt   = argument(arguments, "prompt");
-    const char *artifact = run_artifact(region, run_path, error);
-    int64_t     tokens, seed;
-    Compilation job;
-    if (!artifact || !argument_number(arguments, "tokens", 1, 200, &tokens, error) ||
-        !argument_number(arguments, "seed", 0, 1, &seed, error) ||
-        !open_artifact(region, artifact, &job, error))
-        return false;
-    if (!prompt || !*prompt)
-        return error_input(error,
-                           "pipewright generate: --prompt \"...\" is missing; the model goes "
-                           "on from it, byte by byte");
-    if ((int64_t)strlen(prompt) + tokens > job.model->context)
-        return error_input(error,
-                           "--tokens: found %lld after a prompt of %zu bytes, expected "
-                           "together at most the context, %lld",
-                           (long long)tokens, strlen(prompt), (long long)job.model->context);
-    int64_t          count;
-    const Tokenizer *tokenizer = tokenizer_named(job.model->tokenizer, error);
-    if (!tokenizer)
-        return false;
-    const char *numbers     = prompt_numbers(region, tokenizer, prompt, &count);
-    Text        answer      = text_new(region);
+    Region     *region      = arguments->region;
+    const char *run_path    = arguments->words[0];
     const char *program     = region_format(region, "%s/generate.%d.pw", run_path, (int)getpid());
     const char *text        = region_format(region, "%s/prompt.%d.txt", run_path, (int)getpid());
     const char *temperature = argument(arguments, "temperature");
+    const char *seed        = argument(arguments, "seed");
     const char *argv[]      = {path_join(region, artifact, "train"),
                                "--generate",
                                program,
@@ -98,18 +138,34 @@ static bool run(const Arguments *arguments, Error *error)
                                "--out",
                                run_path,
                                "--seed",
-                               region_format(region, "%lld", (long long)seed),
+                          seed ? seed : "1",
                                "--temperature",
                           temperature ? temperature : "0.8",
                                NULL};
-    bool        good        = file_write(text, numbers, strlen(numbers), error) &&
-                store_program(region, &job, program, count, tokens, error) &&
-                process_must_read(argv, &answer, error);
-    if (good)
-        print_answer(region, tokenizer, prompt, answer.at);
+    bool        good        = file_write(text, prompt->numbers, strlen(prompt->numbers), error) &&
+                store_program(region, job, program, prompt->count, tokens, error) &&
+                process_must_read(argv, answer, error);
     unlink(program);
     unlink(text);
     return good;
+}
+
+static bool run(const Arguments *arguments, Error *error)
+{
+    Region     *region   = arguments->region;
+    const char *artifact = run_artifact(region, arguments->words[0], error);
+    Text        answer   = text_new(region);
+    int64_t     tokens, seed;
+    Compilation job;
+    Prompt      prompt;
+    if (!artifact || !argument_number(arguments, "tokens", 1, 200, &tokens, error) ||
+        !argument_number(arguments, "seed", 0, 1, &seed, error) ||
+        !open_artifact(region, artifact, &job, error) ||
+        !read_prompt(arguments, job.model, tokens, &prompt, error) ||
+        !ask_trainer(arguments, &job, artifact, &prompt, tokens, &answer, error))
+        return false;
+    print_answer(region, &prompt, answer.at);
+    return true;
 }
 
 const Command command_generate = {
