@@ -16,8 +16,7 @@
 #include "gen/base/hash.h"
 #include "gen/base/process.h"
 #include "gen/data/record.h"
-
-enum { EVALUATE_TOKENS = 32768 }; /* in one forward-only program */
+#include "gen/evaluation.h"
 
 /* What is being packed, and where. */
 typedef struct Packing {
@@ -211,64 +210,12 @@ static bool write_programs(const Packing *p, PackOptions options)
     return ring && ring_finish(ring, 1, NULL, p->error);
 }
 
-/* One forward-only program over sequences [first, past) of the held-out ones. */
-static bool store_evaluation(const Packing *p, RingWriter *ring, const Batch *all, int64_t number,
-                             int first, int past)
-{
-    Compilation *job    = p->job;
-    Region      *region = region_new();
-    Batch        batch  = *all;
-    batch.step          = number;
-    Text stored         = text_new(region);
-    batch.sequences += first;
-    batch.nsequences = past - first;
-    batch.tokens = 0, batch.weight = 0;
-    for (int i = 0; i < batch.nsequences; i++) {
-        batch.tokens += batch.sequences[i].length;
-        batch.weight += batch.sequences[i].weight;
-    }
-    Program *program = expand_evaluate(region, &batch, job->job->data.context, job->model,
-                                       job->codelets, job->layout, p->error);
-    bool     good    = program && compile_forward(job, program, &batch, p->error);
-    if (good) {
-        program_store(program, job->codelets, &stored);
-        good = ring_append(ring, stored.at, stored.length, false, p->error);
-    }
-    region_free(region);
-    return good;
-}
-
-/* Where a program of held-out sequences ends that begins at `first`: at EVALUATE_TOKENS or so. */
-static int evaluation_end(const Batch *all, int first)
-{
-    int64_t tokens = 0;
-    int     past   = first;
-    while (past < all->nsequences &&
-           (past == first || tokens + all->sequences[past].length <= EVALUATE_TOKENS))
-        tokens += all->sequences[past++].length;
-    return past;
-}
-
-/* Forward-only programs over all held-out sequences. */
 static bool write_evaluation(const Packing *p)
 {
-    Compilation *job   = p->job;
-    const char  *path  = path_join(p->region, p->folder, "evaluate.pw");
-    Batch       *all   = job->prefix ? sampler_held_out(job->sampler, p->region) : NULL;
-    int64_t      count = 0, number = 0;
-    if (!all || all->nsequences == 0)
-        return true;
-    for (int first = 0; first < all->nsequences; first = evaluation_end(all, first))
-        count++;
-    if (!ring_create(path, count, RING_UNBOUNDED, 0, p->error))
-        return false;
-    RingWriter *ring = ring_open(p->region, path, p->error);
-    for (int first = 0, past; ring && first < all->nsequences; first = past) {
-        past = evaluation_end(all, first);
-        if (!store_evaluation(p, ring, all, number++, first, past))
-            return false;
-    }
-    return ring && ring_finish(ring, 1, NULL, p->error);
+    Compilation *job  = p->job;
+    const char  *path = path_join(p->region, p->folder, "evaluate.pw");
+    Batch       *all  = job->prefix ? sampler_held_out(job->sampler, p->region) : NULL;
+    return !all || all->nsequences == 0 || evaluation_write(job, all, path, p->error);
 }
 
 /* Adds path -> {bytes, sha256} for every file below `folder`. */

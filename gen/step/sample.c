@@ -267,3 +267,15 @@ Batch *sampler_held_out(const Sampler *sampler, Region *region)
             take(batch, sequence_of(sampler, d, part));
     return batch;
 }
+
+Batch *sample_everything(Region *region, const Job *job, const TokenIndex *index)
+{
+    Sampler all = {.job         = job,
+                   .documents   = index->documents,
+                   .length      = index->length,
+                   .prompt      = index->prompt,
+                   .numbered    = true,
+                   .is_held_out = REGION_ARRAY(region, uint8_t, index->documents)};
+    memset(all.is_held_out, 1, (size_t)index->documents);
+    return sampler_held_out(&all, region);
+}

@@ -56,6 +56,9 @@ Batch *sampler_next(Sampler *sampler, Region *region);
  * -1. It has no sequences where the job holds nothing out. */
 Batch *sampler_held_out(const Sampler *sampler, Region *region);
 
+/* All sequences of all documents, in their order, as one batch of step -1. */
+Batch *sample_everything(Region *region, const Job *job, const TokenIndex *index);
+
 /* Where number `index` of an epoch's `count` sequences stands in this epoch's order. */
 int64_t sample_permute(uint64_t seed, uint64_t epoch, int64_t index, int64_t count);
 
