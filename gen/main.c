@@ -100,10 +100,10 @@ static bool wrong_option(const Command *command, bool lacks_value, const char *w
         names[n++] = "set";
     names[n]            = NULL;
     const char *nearest = text_nearest(word + strspn(word, "-"), names);
-    return error_input(error,
-                       "pipewright %s: %s is no option of it%s%s; pipewright %s --help lists them",
-                       command->name, word, nearest ? "; did you mean --" : "",
-                       nearest ? nearest : "", command->name);
+    return error_input(
+        error, "pipewright %s: %s is no option of it%s%s%s; pipewright %s --help lists them",
+        command->name, word, nearest ? " (did you mean --" : "", nearest ? nearest : "",
+        nearest ? "?)" : "", command->name);
 }
 
 static bool run_command(const Command *command, int argc, char **argv, Error *error)
@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     names[COUNT(commands)] = NULL;
     const char *nearest    = text_nearest(argv[1], names);
     fprintf(stderr, "pipewright: there is no command \"%s\"%s%s%s; pipewright --help lists them\n",
-            argv[1], nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-            nearest ? "\"?" : "");
+            argv[1], nearest ? " (did you mean \"" : "", nearest ? nearest : "",
+            nearest ? "\"?)" : "");
     return EXIT_INPUT;
 }

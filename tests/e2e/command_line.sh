@@ -1,0 +1,142 @@
+#!/bin/sh
+# command_line: every command as a person types it: its help, its options, what it says of wrong ones;
+# from `init` to a trained run, and what is done with one.
+. "$(dirname "$0")/common.sh"
+make_corpus
+commands="init data stats plan tune build run report generate evaluate export prove verify diff show
+    doctor"
+
+expect 2 "$PIPEWRIGHT"
+says "usage: pipewright COMMAND"
+expect 0 "$PIPEWRIGHT" --help
+expect 2 "$PIPEWRIGHT" paln
+says 'did you mean "plan"?'
+for command in $commands; do
+    expect 0 "$PIPEWRIGHT" --help
+    says "  $command "
+    expect 0 "$PIPEWRIGHT" help $command
+    says "usage: pipewright $command"
+    expect 0 "$PIPEWRIGHT" $command --help
+    option=$(sed -n 's/^  --\([a-z-]*\).*/\1/p' said.txt | head -n 1)
+    expect 2 "$PIPEWRIGHT" $command --${option}x
+    says "pipewright $command: --${option}x is no option of it (did you mean --$option?)"
+    [ $command = doctor ] || { expect 2 "$PIPEWRIGHT" $command && says "usage: pipewright $command"; }
+done
+expect 2 "$PIPEWRIGHT" plan job.lua --step
+says "--step lacks its value"
+expect 2 "$PIPEWRIGHT" plan job.lua --step -1
+says 'found "-1", expected a whole number of at least 0'
+
+# A starter job out of what there is.
+expect 2 "$PIPEWRIGHT" init job.txt --data corpus
+says "expected a name ending in .lua"
+expect 2 "$PIPEWRIGHT" init job.lua --data corpus --cluster gpu:1
+says "expected cpu:N"
+expect 2 "$PIPEWRIGHT" init job.lua --data nowhere
+says "--data: nowhere"
+expect 2 "$PIPEWRIGHT" init job.lua --data corpus --context 4X
+says "--context"
+expect 0 "$PIPEWRIGHT" init job.lua --data corpus --context 128 --cluster cpu:1
+says "next: pipewright data job.lua"
+grep -q lua/meta .luarc.json || fail "no .luarc.json"
+expect 2 "$PIPEWRIGHT" init job.lua --data corpus
+says "--force"
+expect 0 "$PIPEWRIGHT" init job.lua --data corpus --context 128 --cluster cpu:1 --force
+expect 2 "$PIPEWRIGHT" plan job.lua
+says "run \`pipewright data job.lua\`"
+small="--set model.layers=2 --set model.hidden=32 --set model.ffn=48 --set train.batch.count=1K"
+expect 0 "$PIPEWRIGHT" data job.lua
+says "data hash: $(sha256sum <job.data/tokens.bin | cut -d ' ' -f 1)"
+expect 0 "$PIPEWRIGHT" data job.lua
+says "there already"
+printf '{"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "vocab_size": 257,
+    "num_hidden_layers": 2, "model_type": "llama"}' >config.json
+expect 0 "$PIPEWRIGHT" init set.lua --model config.json --data job.data/tokens.idx --context 128
+says "next: pipewright plan set.lua"
+expect 0 "$PIPEWRIGHT" plan set.lua --set train.batch.count=1K
+
+# What can be seen before training.
+expect 0 "$PIPEWRIGHT" stats job.lua --bigram -o lengths.json --svg lengths.svg
+says "bigram entropy"
+says "held out ("
+expect 0 "$PIPEWRIGHT" stats lengths.json
+expect 0 "$PIPEWRIGHT" stats job.data/tokens.idx
+says "40 documents"
+for form in job lengths model layout codelets cost batch plan program; do
+    expect 0 "$PIPEWRIGHT" show job.lua --form $form $small
+done
+expect 2 "$PIPEWRIGHT" show job.lua --form plam
+says "plan"
+expect 0 "$PIPEWRIGHT" plan job.lua $small --step 3 --svg plan.svg --times
+says "proven: "
+expect 0 "$PIPEWRIGHT" plan job.lua $small --json --with-costs
+cp said.txt plan.json
+expect 0 "$PIPEWRIGHT" plan job.lua $small --from plan.json
+expect 2 "$PIPEWRIGHT" plan job.lua --policy nope
+says '--policy: policy: found "nope"'
+expect 2 "$PIPEWRIGHT" plan job.lua --set policy.slices=2.5
+says '--set: policy.slices: found "2.5", expected a whole number of at least 1'
+sed 's/slices = 4/slices = 0/' job.lua >zero.lua
+cp -r job.data zero.data
+expect 2 "$PIPEWRIGHT" plan zero.lua
+says "zero.lua:$(grep -n 'slices = 0' zero.lua | cut -d : -f 1): policy.slices: found \"0\""
+expect 0 "$PIPEWRIGHT" doctor --json
+
+# A run, and what is done with it.
+expect 0 "$PIPEWRIGHT" run job.lua $small --out run --steps 3
+says "3 steps done"
+expect 0 "$PIPEWRIGHT" run job.lua $small --out run --steps 3
+says "has 3 steps of the 3 asked for"
+expect 0 "$PIPEWRIGHT" verify run
+says "the token set that the programs were made for"
+expect 0 "$PIPEWRIGHT" prove run
+says "proven"
+expect 0 "$PIPEWRIGHT" diff run run
+says "0 differences"
+expect 0 "$PIPEWRIGHT" report run
+says "loss "
+expect 2 "$PIPEWRIGHT" report corpus
+says "corpus/metrics.jsonl"
+expect 0 "$PIPEWRIGHT" generate run --prompt alpha --tokens 5 --temperature 0
+expect 0 "$PIPEWRIGHT" generate run --prompt-tokens "97 98" --tokens 5
+[ "$(wc -w <said.txt)" -eq 5 ] || fail "expected five numbers: $said"
+expect 2 "$PIPEWRIGHT" generate run --prompt-tokens "97 257"
+says 'found "257", expected numbers from 0 to 256'
+expect 2 "$PIPEWRIGHT" generate corpus --prompt x
+says "found no artifact"
+expect 0 "$PIPEWRIGHT" export run -o hf
+[ -s hf/model.safetensors ] || fail "nothing was exported"
+
+# Evaluation: on what was held out, on one text in three clothes, on parts that make a whole.
+loss() {
+    expect 0 "$PIPEWRIGHT" evaluate run --json "$@"
+    sed 's/.*"targets": \([0-9]*\), "loss": \([0-9.e+-]*\).*/\1 \2/' said.txt
+}
+expect 0 "$PIPEWRIGHT" evaluate run
+says "bits per byte"
+[ "$(loss)" = "$(loss --data job.data/tokens)" ] || fail "the run's own token set is another one"
+printf 'alpha beta' >one.txt
+printf '{"text": "alpha beta"}\n' >one.jsonl
+mkdir one
+cp one.txt one
+[ "$(loss --data one.txt)" = "$(loss --data one.jsonl)" ] || fail "JSONL gives another loss"
+[ "$(loss --data one.txt)" = "$(loss --data one)" ] || fail "a folder gives another loss"
+{ loss --data 'corpus/d[01]*.txt' && loss --data 'corpus/d[23]*.txt' && loss --data corpus; } |
+    awk '{ n[NR] = $1; s[NR] = $1 * $2 }
+        END { d = s[1] + s[2] - s[3]; exit !(n[1] + n[2] == n[3] && d * d < 1e-6 * s[3]) }' ||
+    fail "the loss over parts is not that over all"
+expect 2 "$PIPEWRIGHT" evaluate run --data nowhere
+says "nowhere: there is no such file or folder"
+expect 2 "$PIPEWRIGHT" evaluate run --data corpus/d01.txt corpus/d02.txt
+says "write a glob in quotes"
+[ -z "$(find run -name 'evaluate.[0-9]*')" ] || fail "something was left in run/"
+
+# A vocabulary of numbers: text means nothing to it.
+expect 0 "$PIPEWRIGHT" run set.lua --set train.batch.count=1K --out numbers --steps 1
+says "1 step done"
+expect 2 "$PIPEWRIGHT" generate numbers --prompt alpha
+says "give the prompt as numbers"
+expect 0 "$PIPEWRIGHT" generate numbers --prompt-tokens 97,98 --tokens 3
+expect 2 "$PIPEWRIGHT" evaluate numbers --data corpus
+says "name a token set"
+echo "$(echo $commands | wc -w) commands: their help, options and mistakes"
