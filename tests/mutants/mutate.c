@@ -481,18 +481,21 @@ static bool writes_bytes(const RankProgram *rank, const Instruction *instruction
 
 /* Whether the rank uses the bytes of a message (writes those of a send, reads those of a receive)
  * without waiting for anything but `closing` since it was opened. Where it waits for something
- * else, that may well imply what `closing` says. */
+ * else, that may well imply what `closing` says; where it receives into a send's bytes what the
+ * same peer sends back, that often does. */
 static bool rests_on(const Mutation *mutation, int r, int opening, int closing)
 {
     const RankProgram *rank  = &mutation->program->ranks[r];
-    const Operand     *bytes = &rank->instructions[opening].operands[0];
+    const Instruction *open  = &rank->instructions[opening];
+    const Operand     *bytes = &open->operands[0];
     bool               sent  = rank->instructions[closing].kind == PW_SENT;
     for (int i = opening + 1; i < rank->ninstructions; i++) {
         const Instruction *at = &rank->instructions[i];
         if (i != closing && (at->kind == PW_WAIT || at->kind == PW_SENT))
             return false;
-        if (i > closing &&
-            (sent ? writes_bytes(rank, at, bytes) : uses(mutation, r, i, bytes->buffer, false)))
+        bool answer = at->kind == PW_RECEIVE && at->peer == open->peer;
+        if (i > closing && (sent ? !answer && writes_bytes(rank, at, bytes)
+                                 : uses(mutation, r, i, bytes->buffer, false)))
             return true;
     }
     return false;

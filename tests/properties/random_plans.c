@@ -33,8 +33,9 @@ static const Setting settings[] = {
 };
 
 typedef struct Tally {
-    int    plans, wrong, features[PLAN_FEATURES];
-    double worst;
+    PlanShares shares;
+    int        wrong;
+    double     worst;
 } Tally;
 
 static char *random_plan_text(const JobRun *run, uint64_t seed, unsigned *features)
@@ -95,10 +96,8 @@ static bool run_plan(JobRun *run, const Setting *setting, uint64_t seed, Tally *
     good = good && gradients_are_right(run, reference, loss, what, &tally->worst);
     good = good && peaks_are_kept(run, what);
     reference_free(reference);
-    tally->plans++;
+    plan_shares_count(&tally->shares, features, 1);
     tally->wrong += !good;
-    for (int i = 0; i < PLAN_FEATURES; i++)
-        tally->features[i] += features >> i & 1;
     return good;
 }
 
@@ -120,17 +119,12 @@ static bool run_setting(const char *corpus, const Setting *setting, int count, u
     return opened;
 }
 
-/* Of some hundred plans on, every kind must have come up in a tenth of them. */
+/* Of some hundred plans on, every kind must have come up in a fifth of them. */
 static bool report(const Tally *tally)
 {
-    bool good = tally->wrong == 0 && tally->plans > 0;
-    printf("%d plans, %d wrong; worst gradient %.2g off\n", tally->plans, tally->wrong,
-           tally->worst);
-    for (int i = 0; i < PLAN_FEATURES; i++) {
-        printf("%5.1f%%  %s\n", 100.0 * tally->features[i] / tally->plans, plan_feature_names[i]);
-        good = good && (tally->plans < 100 || 10 * tally->features[i] >= tally->plans);
-    }
-    return good;
+    int plans = tally->shares.plans;
+    printf("%d plans, %d wrong; worst gradient %.2g off\n", plans, tally->wrong, tally->worst);
+    return plan_shares_print(&tally->shares, plans < 100 ? 0 : 20, stdout) && tally->wrong == 0;
 }
 
 int main(int argc, char **argv)

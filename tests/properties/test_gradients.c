@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "tests/support/job_run.h"
+#include "tests/support/shipped_policies.h"
 #include "tests/support/small_jobs.h"
 
 static const double tolerance = sizeof(real) == 8 ? 1e-10 : 1e-5;

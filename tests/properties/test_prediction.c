@@ -3,16 +3,14 @@
  * small beside an operation of such a size; in a step of a few dozen tokens it would not be. */
 #include <criterion/criterion.h>
 #include <math.h>
-#include <string.h>
 
-#include "gen/base/data_folder.h"
-#include "gen/base/file.h"
 #include "gen/base/random.h"
 #include "gen/cost/predict.h"
 #include "gen/cost/simulate.h"
 #include "gen/job/job_passes.h"
 #include "gen/step/step_passes.h"
 #include "tests/support/random_plans.h"
+#include "tests/support/shipped_policies.h"
 #include "tests/support/tiny_model.h"
 
 enum { AHEAD = 2, SCALE = 100, PLANS = 150, BATCHES = 3 };
@@ -148,15 +146,9 @@ Test(prediction, shipped_policies_take_what_the_rule_says)
             &world,
             (TinyShape){
                 .layers = 4, .hidden = 128, .ffn = 384, .context = 2048, .tied = i % 2 == 0});
-        int    count;
-        char **names =
-            file_names(world.region, path_join(world.region, data_folder(), "lua/policies"), &count,
-                       &world.error);
-        cr_assert(names && count > 0);
-        for (int n = 0; n < count; n++)
-            judge_policy(&world,
-                         region_format(world.region, "%.*s", (int)strcspn(names[n], "."), names[n]),
-                         shapes[i][0], shapes[i][1]);
+        char **names = shipped_policies(world.region);
+        for (int n = 0; names[n]; n++)
+            judge_policy(&world, names[n], shapes[i][0], shapes[i][1]);
         region_free(world.region);
     }
 }

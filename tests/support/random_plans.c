@@ -7,9 +7,14 @@
 
 #include "gen/base/random.h"
 
-const char *const plan_feature_names[PLAN_FEATURES] = {
-    "two chains of three chunks", "hybrid chunks",    "mixed levels", "W and R apart",
-    "several stages a rank",      "several pipelines"};
+static const char *const feature_names[PLAN_FEATURES] = {
+    "two or more chains of three or more chunks",
+    "hybrid chunks",
+    "mixed levels",
+    "W apart",
+    "W and R apart",
+    "several stages a rank",
+    "several pipelines"};
 
 enum { MOST_CUTS = 5, MOST_PIPELINES = 2, LONGEST = 40 };
 
@@ -141,24 +146,29 @@ static void make_chunks(Walk *walk)
         }
 }
 
-static void make_levels(Walk *walk)
+/* `level` NLEVELS: another one for every layer of every chunk. A stage's first layer keeps its
+ * input. */
+static void set_levels(Walk *walk, int level)
 {
     Plan *plan = walk->plan;
-    int   kind = below(walk, 10); /* 0 to 2: all; 3, 4: one level; else mixed */
-    int   one  = below(walk, NLEVELS);
     for (int k = 0; k < plan->nchunks; k++) {
         Chunk          *chunk    = &plan->chunks[k];
         const Pipeline *pipeline = &plan->pipelines[chunk->pipeline];
         for (int l = 0; l < plan->layers; l++)
-            chunk->recompute[l] = (uint8_t)(kind < 3   ? LEVEL_ALL
-                                            : kind < 5 ? one
-                                                       : below(walk, NLEVELS));
+            chunk->recompute[l] = (uint8_t)(level == NLEVELS ? below(walk, NLEVELS) : level);
         for (int s = 0; s < pipeline->nstages; s++) {
             int first = pipeline->stages[s].first / 2;
             if (first < plan->layers && chunk->recompute[first] == LEVEL_NONE)
                 chunk->recompute[first] = LEVEL_INPUT;
         }
     }
+}
+
+static void make_levels(Walk *walk)
+{
+    int kind = below(walk, 10); /* 0 to 2: all; 3, 4: one level; else mixed */
+    int one  = below(walk, NLEVELS);
+    set_levels(walk, kind < 3 ? LEVEL_ALL : kind < 5 ? one : NLEVELS);
 }
 
 /* The operations of one chunk on one stage: which are wanted, which are done. */
@@ -290,6 +300,28 @@ static void make_order(Walk *walk)
     }
 }
 
+/* Takes W out of each of a rank's B, and puts it somewhere later in the rank's list. */
+static void split_backwards(Walk *walk, Order *order)
+{
+    PlanOperation *list    = REGION_ARRAY(walk->region, PlanOperation, 2 * order->count);
+    PlanOperation *waiting = REGION_ARRAY(walk->region, PlanOperation, order->count);
+    int            count = 0, nwaiting = 0;
+    for (int i = 0; i < order->count || nwaiting > 0;) {
+        if (nwaiting > 0 && (i == order->count || chance(walk, 40))) {
+            int taken      = below(walk, nwaiting);
+            list[count++]  = waiting[taken];
+            waiting[taken] = waiting[--nwaiting];
+            continue;
+        }
+        PlanOperation operation = order->operations[i++];
+        list[count++]           = operation;
+        if (operation.letter == 'B')
+            waiting[nwaiting++] = (PlanOperation){'W', operation.chunk, operation.stage};
+    }
+    order->operations = list;
+    order->count      = count;
+}
+
 static Batch *make_batch(Walk *walk)
 {
     Plan  *plan      = walk->plan;
@@ -375,6 +407,8 @@ static unsigned plan_features(Region *region, const Plan *plan)
             seen[0] |= plan->order[r].operations[i].letter == 'W';
             seen[1] |= plan->order[r].operations[i].letter == 'R';
         }
+    if (seen[0])
+        features |= PLAN_SPLIT;
     if (seen[0] && seen[1])
         features |= PLAN_APART;
     for (int p = 0; p < plan->npipelines; p++)
@@ -433,4 +467,35 @@ RandomPlan random_plan_of(Region *region, const Model *model, Batch *batch, Layo
         plan->sequences[i] = batch->sequences[i].length;
     make_decisions(&walk);
     return (RandomPlan){plan, batch, layout, plan_features(region, plan)};
+}
+
+RandomPlan varied_plan(Region *region, const Model *model, Plan *plan, Batch *batch, Layout *layout,
+                       uint64_t seed)
+{
+    Walk walk = begin_walk(region, model, seed);
+    walk.plan = plan;
+    if (!chance(&walk, 33))
+        set_levels(&walk, NLEVELS);
+    bool splits = plan_features(region, plan) & PLAN_SPLIT;
+    if (!splits && chance(&walk, 50))
+        for (int r = 0; r < plan->nranks; r++)
+            split_backwards(&walk, &plan->order[r]);
+    return (RandomPlan){plan, batch, layout, plan_features(region, plan)};
+}
+
+void plan_shares_count(PlanShares *shares, unsigned features, int plans)
+{
+    shares->plans += plans;
+    for (int i = 0; i < PLAN_FEATURES; i++)
+        shares->with[i] += features >> i & 1 ? plans : 0;
+}
+
+bool plan_shares_print(const PlanShares *shares, int least, FILE *to)
+{
+    bool good = shares->plans > 0;
+    for (int i = 0; good && i < PLAN_FEATURES; i++)
+        fprintf(to, "%5.1f%%  %s\n", 100.0 * shares->with[i] / shares->plans, feature_names[i]);
+    for (int i = 0; i < PLAN_FEATURES; i++)
+        good = good && 100.0 * shares->with[i] >= (double)least * shares->plans;
+    return good;
 }

@@ -5,6 +5,8 @@
 #ifndef PIPEWRIGHT_RANDOM_PLANS_H
 #define PIPEWRIGHT_RANDOM_PLANS_H
 
+#include <stdio.h>
+
 #include "gen/forms/plan.h"
 
 /* What a plan has, as bits. */
@@ -12,12 +14,20 @@ enum {
     PLAN_CHAINS    = 1,  /* two or more chains of three or more chunks     */
     PLAN_HYBRID    = 2,  /* a chunk with a part of a chain and another segment */
     PLAN_MIXED     = 4,  /* two levels or more                             */
-    PLAN_APART     = 8,  /* W stands in it, and R                          */
-    PLAN_STAGES    = 16, /* a rank with several stages                     */
-    PLAN_PIPELINES = 32, /* more than one pipeline                         */
-    PLAN_FEATURES  = 6,
+    PLAN_SPLIT     = 8,  /* W stands in it                                 */
+    PLAN_APART     = 16, /* W stands in it, and R                          */
+    PLAN_STAGES    = 32, /* a rank with several stages                     */
+    PLAN_PIPELINES = 64, /* more than one pipeline                         */
+    PLAN_FEATURES  = 7,
 };
-extern const char *const plan_feature_names[PLAN_FEATURES];
+
+/* How many of the plans that were counted have each of them. */
+typedef struct PlanShares {
+    int plans, with[PLAN_FEATURES];
+} PlanShares;
+void plan_shares_count(PlanShares *shares, unsigned features, int plans);
+/* Prints them; false where one is under `least` of a hundred. */
+bool plan_shares_print(const PlanShares *shares, int least, FILE *to);
 
 typedef struct RandomPlan {
     Plan    *plan;
@@ -29,8 +39,11 @@ typedef struct RandomPlan {
 /* For a batch of up to five short sequences and a layout of up to four ranks, both random too; the
  * capacity is 1 TiB a rank. */
 RandomPlan random_plan(Region *region, const Model *model, uint64_t seed);
-/* For a given batch and layout. */
+/* The same for a given batch and layout. */
 RandomPlan random_plan_of(Region *region, const Model *model, Batch *batch, Layout *layout,
                           uint64_t seed);
+/* What a policy made, with other levels in two of three, and W apart in half of them. */
+RandomPlan varied_plan(Region *region, const Model *model, Plan *plan, Batch *batch, Layout *layout,
+                       uint64_t seed);
 
 #endif

@@ -1,10 +1,6 @@
 /* small_jobs: see small_jobs.h. */
 #include "tests/support/small_jobs.h"
 
-#include <string.h>
-
-#include "gen/base/data_folder.h"
-#include "gen/base/file.h"
 #include "runtime/kernel.h"
 
 const char *small_job(Region *region, int stages, int kv_heads, const char *policy,
@@ -25,17 +21,4 @@ const char *small_job(Region *region, int stages, int kv_heads, const char *poli
         "}\n",
         kv_heads, stages, memory, sizeof(real) == sizeof(double) ? "double" : "float", stages,
         policy);
-}
-
-char **shipped_policies(Region *region)
-{
-    Error       error;
-    int         count;
-    const char *folder = path_join(region, data_folder(), "lua/policies");
-    char      **names  = file_names(region, folder, &count, &error);
-    if (!names || count == 0)
-        bug("no policies in %s", folder);
-    for (int i = 0; i < count; i++)
-        *strrchr(names[i], '.') = 0;
-    return names;
 }

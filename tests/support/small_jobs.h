@@ -9,7 +9,4 @@
 const char *small_job(Region *region, int stages, int kv_heads, const char *policy,
                       const char *memory);
 
-/* The names of all shipped policies, ended by NULL. */
-char **shipped_policies(Region *region);
-
 #endif

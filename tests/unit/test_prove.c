@@ -1,47 +1,12 @@
-/* prove accepts what the passes make of any valid plan, says where a program is wrong, and refuses
- * each of the hangs and wrong sums in tests/known_bugs. tests/mutants asks whether it misses any.
- */
+/* prove accepts forward-only programs, says where a program is wrong, and refuses each of the hangs
+ * and wrong sums in tests/known_bugs. tests/properties/valid_plans.c asks whether it refuses too
+ * much, tests/mutants whether it misses anything. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gen/base/file.h"
 #include "tests/support/proof_cases.h"
 #include "tests/support/random_plans.h"
-
-/* PW_PROVE_PLANS=10000: the long run. */
-static int64_t plans_wanted(void)
-{
-    const char *wanted = getenv("PW_PROVE_PLANS");
-    return wanted ? atoll(wanted) : 300;
-}
-
-Test(prove, accepts_every_valid_plan, .timeout = 3600)
-{
-    int     with[PLAN_FEATURES] = {0};
-    int64_t wanted              = plans_wanted();
-    for (int64_t seed = 0; seed < wanted; seed++) {
-        Region    *region = region_new();
-        Error      error  = {0};
-        ProofCase  on     = proof_case(region, 2 + seed % 3, seed % 2);
-        RandomPlan random = random_plan(region, on.model, (uint64_t)seed);
-        Program   *program =
-            lowered(region, &on, random.plan, random.batch, random.layout, (int)(seed % 4), &error);
-        cr_assert(program, "plan %lld: %s", (long long)seed, error.text);
-        cr_assert(prove(program, on.codelets, on.model, random.layout, random.batch, &error),
-                  "plan %lld: %s", (long long)seed, error.text);
-        cr_assert(prove(program, on.codelets, on.model, NULL, NULL, &error), "plan %lld, alone: %s",
-                  (long long)seed, error.text);
-        for (int feature = 0; feature < PLAN_FEATURES; feature++)
-            with[feature] += random.features >> feature & 1;
-        region_free(region);
-    }
-    for (int feature = 0; feature < PLAN_FEATURES - 1; feature++) {
-        cr_log_info("%s: %d of %lld", plan_feature_names[feature], with[feature],
-                    (long long)wanted);
-        cr_expect_geq(5 * with[feature], wanted, "%s", plan_feature_names[feature]);
-    }
-}
 
 Test(prove, accepts_forward_only_programs)
 {
