@@ -6,10 +6,14 @@
 --- function that calls f(file, line, ...) with where it was called; field_line(file, line,
 --- constructor, path) is the line of a field of the table that was given to a constructor there,
 --- or nil; config(name) reads a JSON file beside the job; job is the job's file; sets is the list
---- of `--set` texts; policies are the names of those that are shipped.
+--- of `--set` texts; policies and families are the names of those that are shipped.
 local host = ...
 local units = host.ours("units.lua")
-local families = { llama = host.ours("models/llama.lua") }
+local json = host.ours("json.lua")
+local families = {}
+for _, family in ipairs(host.families) do
+  families[family] = host.ours("models/" .. family .. ".lua", host)
+end
 local reading = host.ours("fields.lua", host, units)
 local types, resolve, complain = reading.types, reading.resolve, reading.complain
 local below, within, is_node = reading.below, reading.within, reading.is_node
@@ -44,7 +48,7 @@ end
 
 local constructors = {
   job = constructor("job"),
-  llama = constructor("llama"), hf = constructor("hf", "config"),
+  hf = constructor("hf", "config"),
   text = constructor("text", "files"), jsonl = constructor("jsonl", "files"),
   token_set = constructor("token_set", "prefix"),
   cpu = constructor("cpu"),
@@ -52,6 +56,7 @@ local constructors = {
   adamw = constructor("adamw"),
   constant = constructor("constant"), cosine = constructor("cosine"), wsd = constructor("wsd"),
 }
+for _, family in ipairs(host.families) do constructors[family] = constructor(family) end
 local make_lengths = maker("lengths", "path")
 constructors.lengths = setmetatable({ from_file = constructor("from_file", "path") }, {
   __call = host.constructor(function(file, line, _, ...) return make_lengths(file, line, ...) end),
@@ -80,9 +85,13 @@ local function complete_model(family)
   end
 end
 
-local finish_llama = fields_node(families.llama.fields, complete_model("llama"))
+local model_kinds = {}
+for _, family in ipairs(host.families) do
+  model_kinds[family] = fields_node(families[family].fields, complete_model(family))
+end
 
 --- hf "config.json", or hf { config = "config.json", ... } with fields of the family that differ.
+--- A config without a model_type is an old Llama's.
 local function finish_hf(node, at)
   local name = node.fields.config
   if type(name) ~= "string" then
@@ -90,16 +99,23 @@ local function finish_hf(node, at)
   end
   local config, expected = host.config(name)
   if not config then complain(below(at, "config"), name, expected) end
-  local given = families.llama.from_config(config, function(key, found, expected)
-    error({ file = name, field = key, found = in_words(found), expected = expected })
-  end)
+  local function wrong(key, found, wanted)
+    error({ file = name, field = key, found = in_words(found), expected = wanted })
+  end
+  local family = config.model_type or "llama"
+  if not families[family] then
+    wrong("model_type", family,
+          "one of the families that are built: " .. table.concat(host.families, ", "))
+  end
+  local given = families[family].from_config(config, wrong)
   for field, value in pairs(node.fields) do
     if field ~= "config" then given[field] = value end
   end
-  local shape = finish_llama({ fields = given }, at)
+  local shape = model_kinds[family]({ fields = given }, at)
   shape.config = name
   return shape
 end
+model_kinds.hf = finish_hf
 
 --- Documents -----
 local context = { type = "tokens", least = 2, most = 1 << 30, default = 2048 }
@@ -248,8 +264,8 @@ local train = {
 local job = {
   model = {
     type = "node", required = true, example = "llama { layers = 6, ... }",
-    nodes = "llama { layers = 6, ... } or hf \"config.json\"",
-    kinds = { llama = finish_llama, hf = finish_hf },
+    nodes = table.concat(host.families, " { ... }, ") .. " { ... } or hf \"config.json\"",
+    kinds = model_kinds,
   },
   data = {
     type = "node", required = true, example = "text { files = \"corpus\" }",
@@ -414,6 +430,8 @@ local function model_lines(model)
       rope.low_frequency or 0, rope.high_frequency or 0, rope.original_context or 0,
       rope.attention_factor or 0, rope.beta_fast or 0, rope.beta_slow or 0)
   add("tokenizer %s", shape.tokenizer)
+  local config = families[model.family].to_config(shape, json.null)
+  for key, value in pairs(config) do add("config %s %s", key, json.text(value)) end
   for _, w in ipairs(parts.weights) do
     local tensors = {}
     for i, tensor in ipairs(w.tensors) do tensors[i] = tensor[1] .. " " .. tensor[2] end

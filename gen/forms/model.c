@@ -2,6 +2,7 @@
  *   model llama
  *   layers 6
  *   ...
+ *   config num_hidden_layers 6
  *   weight qkv pre rows 768 columns 256 deviation 0.02 decays yes tied - NAME ROWS [NAME ROWS ...]
  *   value normed pre columns 256
  *   operation matmul pre normed weight.qkv -> qkv
@@ -105,6 +106,8 @@ void model_print(const Model *model, Text *out)
              text_double(out->region, rope->attention_factor),
              text_double(out->region, rope->beta_fast), text_double(out->region, rope->beta_slow));
     text_add(out, "tokenizer %s\n", model->tokenizer);
+    for (int i = 0; i < model->nconfig; i++)
+        text_add(out, "config %s %s\n", model->config[i].key, model->config[i].json);
     for (int i = 0; i < model->nweights; i++)
         print_weight(model, &model->weights[i], out);
     for (int i = 0; i < model->nvalues; i++)
@@ -131,7 +134,7 @@ typedef struct Reader {
     int         line;
     char       *words[MAX_WORDS]; /* of the line */
     int         nwords;
-    int         weight_room, value_room, operation_room;
+    int         config_room, weight_room, value_room, operation_room;
     Error      *error;
 } Reader;
 
@@ -284,6 +287,16 @@ static bool read_rope(Reader *reader)
            read_number(reader, 13, &rope->beta_fast) && read_number(reader, 15, &rope->beta_slow);
 }
 
+static bool read_config(Reader *reader)
+{
+    ModelConfig line = {copy_word(reader, 1), copy_word(reader, 2)};
+    if (reader->nwords != 3)
+        return wrong(reader, "another count of words", "a key of config.json and its value");
+    REGION_APPEND(reader->region, reader->model->config, reader->model->nconfig,
+                  reader->config_room, line);
+    return true;
+}
+
 static bool read_line(Reader *reader)
 {
     Model *model = reader->model;
@@ -306,6 +319,8 @@ static bool read_line(Reader *reader)
         return read_operation(reader);
     if (strcmp(name, "rope") == 0)
         return read_rope(reader);
+    if (strcmp(name, "config") == 0)
+        return read_config(reader);
     if (strcmp(name, "tied") == 0)
         return read_yes(reader, 1, &model->tied);
     if (strcmp(name, "epsilon") == 0)

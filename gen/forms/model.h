@@ -59,8 +59,13 @@ typedef struct RopeScaling {
     int64_t     original_context;
 } RopeScaling;
 
+/* A line of config.json, Hugging Face's description of the model. */
+typedef struct ModelConfig {
+    const char *key, *json; /* the value: JSON without blanks                                  */
+} ModelConfig;
+
 typedef struct Model {
-    const char *family; /* "llama"                                                             */
+    const char *family; /* "llama": lua/models/NAME.lua                                        */
     int64_t     layers, hidden, heads, kv_heads, head_dim, ffn, vocabulary, context;
     bool        tied;    /* the head shares the embedding's values                          */
     double      epsilon; /* of RMSNorm                                                      */
@@ -74,6 +79,8 @@ typedef struct Model {
     int             nvalues;
     ModelOperation *operations;
     int             noperations;
+    ModelConfig    *config; /* by key                                                      */
+    int             nconfig;
 } Model;
 
 Model *model_read(Region *region, const char *text, const char *name, Error *error);

@@ -197,6 +197,14 @@ static void add_train(const JobTrain *train, Text *out)
     add_double(out, "final_rate", train->final_rate);
 }
 
+void emit_config(const Model *model, Text *out)
+{
+    for (int i = 0; i < model->nconfig; i++)
+        text_add(out, "%s\n  \"%s\": %s", i ? "," : "{", model->config[i].key,
+                 model->config[i].json);
+    text_add(out, "%s\n}\n", model->nconfig ? "" : "{");
+}
+
 static bool add_job(Emitter *emitter, JobHashes hashes, const char *code_hash)
 {
     Text *out    = emitter->out;

@@ -1,5 +1,5 @@
 /* emit: what its files share. emit.c decides which files there are and prints job.c; emit_c.c
- * prints codelets in C; emit_config.c the model's description for Hugging Face's tools. */
+ * prints codelets in C. */
 #ifndef PIPEWRIGHT_EMIT_H
 #define PIPEWRIGHT_EMIT_H
 
@@ -15,6 +15,7 @@ void emit_c_shapes(const Model *model, int real_bytes, Text *out);
 void emit_c_header(const Codelets *codelets, Text *out);
 void emit_c_codelets(const Codelets *codelets, const Model *model, Text *out);
 
-void emit_config(const Model *model, Text *out); /* config.json */
+/* config.json: the model as Hugging Face's tools read it, in the words of its family's Lua file. */
+void emit_config(const Model *model, Text *out);
 
 #endif

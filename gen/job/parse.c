@@ -22,8 +22,8 @@ enum { JOB_BYTES_MAX = 1 << 20 };
 typedef struct Parsing {
     const char        *path;
     const char *const *sets;
-    char             **policies;
-    int                npolicies;
+    char             **policies, **families;
+    int                npolicies, nfamilies;
 } Parsing;
 
 /* ours(name, ...): runs one of our Lua files and returns its value. */
@@ -127,6 +127,8 @@ static int run_job(lua_State *lua)
     lua_setfield(lua, -2, "sets");
     push_texts(lua, (const char *const *)parsing->policies, parsing->npolicies);
     lua_setfield(lua, -2, "policies");
+    push_texts(lua, (const char *const *)parsing->families, parsing->nfamilies);
+    lua_setfield(lua, -2, "families");
     lua_call(lua, 1, 1);
     sandbox_load_users(lua, parsing->path);
     lua_call(lua, 0, 1);
@@ -134,19 +136,18 @@ static int run_job(lua_State *lua)
     return 1;
 }
 
-/* The names of lua/policies/NAME.lua. */
-static bool find_policies(Region *region, Parsing *parsing, Error *error)
+/* The names of lua/FOLDER/NAME.lua, in alphabetical order. */
+static bool find_names(Region *region, const char *folder, char ***names, int *nnames, Error *error)
 {
-    const char *folder = path_join(region, path_join(region, data_folder(), "lua"), "policies");
-    int         count  = 0;
-    char      **names  = file_names(region, folder, &count, error);
-    if (!names)
+    const char *path  = path_join(region, path_join(region, data_folder(), "lua"), folder);
+    int         count = 0;
+    char      **files = file_names(region, path, &count, error);
+    if (!files)
         return false;
-    parsing->policies = REGION_ARRAY(region, char *, count + 1);
-    for (int i = 0; i < count; i++) {
-        if (text_ends(names[i], ".lua"))
-            parsing->policies[parsing->npolicies++] = path_without(region, names[i], ".lua");
-    }
+    *names = REGION_ARRAY(region, char *, count + 1);
+    for (int i = 0; i < count; i++)
+        if (text_ends(files[i], ".lua"))
+            (*names)[(*nnames)++] = path_without(region, files[i], ".lua");
     return true;
 }
 
@@ -190,7 +191,8 @@ Job *job_parse(Region *region, const char *path, const char *const *sets, Error 
 {
     SandboxResult result;
     Parsing       parsing = {.path = path, .sets = copy_sets(region, sets)};
-    if (!find_policies(region, &parsing, error))
+    if (!find_names(region, "policies", &parsing.policies, &parsing.npolicies, error) ||
+        !find_names(region, "models", &parsing.families, &parsing.nfamilies, error))
         return NULL;
     Sandbox sandbox = {
         .main = run_job, .context = &parsing, .folder = path_folder(region, path), .seed = 1};

@@ -134,14 +134,55 @@ function llama.parts(m)
   return { weights = weights(m), values = values(m), operations = operations }
 end
 
---- A Hugging Face config.json as fields of `llama`; a key whose effect is not built is refused by
---- `wrong(key, found, expected)`. Defaults are those of transformers' LlamaConfig.
-function llama.from_config(config, wrong)
-  local function only(key, right, expected)
+-- Hugging Face's config.json ----------------------------------------------------------------------
+
+--- Refuses keys whose effect is not built: `only(key, right, expected)`, where nil is right too.
+function llama.only(config, wrong)
+  return function(key, right, expected)
     local found = config[key]
     if found ~= nil and found ~= right then wrong(key, found, expected) end
   end
-  only("model_type", "llama", "\"llama\", the family that is built")
+end
+
+local function rope_from_config(config, rope, wrong)
+  local kind = rope.rope_type or rope.type or "default"
+  for _, key in ipairs { "mscale", "mscale_all_dim", "truncate" } do
+    if rope[key] ~= nil then
+      wrong("rope_scaling." .. key, rope[key], "no such key: it is not built")
+    end
+  end
+  if kind == "default" then return nil end
+  return {
+    type = kind, factor = rope.factor, low_frequency = rope.low_freq_factor,
+    high_frequency = rope.high_freq_factor,
+    original_context = rope.original_max_position_embeddings or config.max_position_embeddings,
+    attention_factor = rope.attention_factor, beta_fast = rope.beta_fast,
+    beta_slow = rope.beta_slow,
+  }
+end
+
+--- The fields that Llama's followers share; `default` is what their config class has.
+function llama.shape_from_config(config, default, wrong)
+  local rope = config.rope_parameters or config.rope_scaling or {}
+  return {
+    layers = config.num_hidden_layers or default.layers,
+    hidden = config.hidden_size or default.hidden,
+    heads = config.num_attention_heads or default.heads,
+    kv_heads = config.num_key_value_heads or default.kv_heads,
+    head_dim = config.head_dim or default.head_dim,
+    ffn = config.intermediate_size or default.ffn,
+    vocab = config.vocab_size or default.vocab,
+    tied = config.tie_word_embeddings or false,
+    epsilon = config.rms_norm_eps or 1e-6,
+    rope_theta = rope.rope_theta or config.rope_theta or 10000,
+    rope_scaling = rope_from_config(config, rope, wrong),
+  }
+end
+
+--- A config.json as fields of `llama`; a key whose effect is not built is refused by
+--- `wrong(key, found, expected)`. Defaults are those of transformers' LlamaConfig.
+function llama.from_config(config, wrong)
+  local only = llama.only(config, wrong)
   only("hidden_act", "silu", "\"silu\"")
   only("attention_bias", false, "false: biases are not built")
   only("mlp_bias", false, "false: biases are not built")
@@ -149,34 +190,48 @@ function llama.from_config(config, wrong)
   only("partial_rotary_factor", 1, "1")
   only("quantization_config", nil, "no quantization")
   only("sliding_window", nil, "no sliding window")
-  if (config.attention_dropout or 0) ~= 0 then
-    wrong("attention_dropout", config.attention_dropout, "0")
-  end
+  only("attention_dropout", 0, "0")
+  return llama.shape_from_config(
+    config, { layers = 32, hidden = 4096, heads = 32, ffn = 11008, vocab = 32000 }, wrong)
+end
 
-  local rope = config.rope_parameters or config.rope_scaling or {}
-  local scaling
-  local kind = rope.rope_type or rope.type or "default"
-  for _, key in ipairs { "mscale", "mscale_all_dim", "truncate" } do
-    if rope[key] ~= nil then
-      wrong("rope_scaling." .. key, rope[key], "no such key: it is not built")
-    end
+local function rope_to_config(scaling)
+  local rope = { rope_type = scaling.type, type = scaling.type }
+  local function add(key, value)
+    if value and value ~= 0 then rope[key] = value + 0.0 end           -- 0: by the type's own rule
   end
-  if kind ~= "default" then
-    scaling = {
-      type = kind, factor = rope.factor, low_frequency = rope.low_freq_factor,
-      high_frequency = rope.high_freq_factor,
-      original_context = rope.original_max_position_embeddings or config.max_position_embeddings,
-      attention_factor = rope.attention_factor, beta_fast = rope.beta_fast,
-      beta_slow = rope.beta_slow,
-    }
+  if scaling.type == "default" then return rope end
+  add("factor", scaling.factor)
+  if scaling.type == "linear" then return rope end
+  rope.original_max_position_embeddings = scaling.original_context
+  if scaling.type == "llama3" then
+    add("low_freq_factor", scaling.low_frequency)
+    add("high_freq_factor", scaling.high_frequency)
+  else
+    add("attention_factor", scaling.attention_factor)
+    add("beta_fast", scaling.beta_fast)
+    add("beta_slow", scaling.beta_slow)
   end
+  return rope
+end
+
+--- The other way: a shape as a config.json that transformers reads. Both forms of RoPE's parameters
+--- and both names of the number format are written, since its version 5 renamed them.
+function llama.to_config(m, null)
+  local rope, parameters = rope_to_config(m.rope_scaling), rope_to_config(m.rope_scaling)
+  parameters.rope_theta, parameters.type = m.rope_theta + 0.0, nil
   return {
-    layers = config.num_hidden_layers or 32, hidden = config.hidden_size or 4096,
-    heads = config.num_attention_heads or 32, kv_heads = config.num_key_value_heads,
-    head_dim = config.head_dim, ffn = config.intermediate_size or 11008,
-    vocab = config.vocab_size or 32000, tied = config.tie_word_embeddings or false,
-    epsilon = config.rms_norm_eps or 1e-6,
-    rope_theta = rope.rope_theta or config.rope_theta or 10000, rope_scaling = scaling,
+    architectures = { "LlamaForCausalLM" }, model_type = "llama",
+    vocab_size = m.vocabulary, hidden_size = m.hidden, intermediate_size = m.ffn,
+    num_hidden_layers = m.layers, num_attention_heads = m.heads,
+    num_key_value_heads = m.kv_heads, head_dim = m.head_dim, max_position_embeddings = m.context,
+    rms_norm_eps = m.epsilon, tie_word_embeddings = m.tied,
+    rope_theta = m.rope_theta + 0.0, rope_parameters = parameters,
+    rope_scaling = m.rope_scaling.type == "default" and null or rope,
+    hidden_act = "silu", attention_bias = false, mlp_bias = false, attention_dropout = 0.0,
+    eos_token_id = m.tokenizer == "bytes" and m.vocabulary - 1 or null, -- it ends a document
+    bos_token_id = null, pad_token_id = null,
+    initializer_range = 0.02, use_cache = true, torch_dtype = "float32", dtype = "float32",
   }
 end
 

@@ -1,7 +1,6 @@
 /* What emit prints compiles, and says of the job what layout and model say. */
 #include <criterion/criterion.h>
 #include <dlfcn.h>
-#include <jansson.h>
 #include <string.h>
 
 #include "gen/job/emit.h"
@@ -156,42 +155,4 @@ Test(emit, lines_are_short)
             at += length + (at[length] == '\n');
         }
     region_free(setup.region);
-}
-
-static json_t *config_of(Region *region, const Model *model)
-{
-    Text         text = text_new(region);
-    json_error_t error;
-    emit_config(model, &text);
-    json_t *config = json_loads(text.at, JSON_REJECT_DUPLICATES, &error);
-    cr_assert(config, "%s", error.text);
-    return config;
-}
-
-Test(emit, config_has_both_forms_of_rope)
-{
-    Region *region = region_new();
-    Model  *model  = tiny_model(region, (TinyShape){0});
-    json_t *config = config_of(region, model);
-    cr_expect(json_is_null(json_object_get(config, "rope_scaling")));
-    cr_expect_eq(json_integer_value(json_object_get(config, "rope_theta")), 10000);
-    cr_expect_str_eq(json_string_value(json_object_get(config, "dtype")),
-                     json_string_value(json_object_get(config, "torch_dtype")));
-    json_decref(config);
-    model->rope                      = (RopeScaling){.type             = "llama3",
-                                                     .factor           = 8,
-                                                     .low_frequency    = 1,
-                                                     .high_frequency   = 4,
-                                                     .original_context = 8192};
-    config                           = config_of(region, model);
-    static const char *const forms[] = {"rope_scaling", "rope_parameters"};
-    for (int i = 0; i < 2; i++) {
-        json_t *rope = json_object_get(config, forms[i]);
-        cr_expect_str_eq(json_string_value(json_object_get(rope, "rope_type")), "llama3");
-        cr_expect_eq(json_number_value(json_object_get(rope, "high_freq_factor")), 4);
-        cr_expect_eq(json_integer_value(json_object_get(rope, "original_max_position_embeddings")),
-                     8192);
-    }
-    json_decref(config);
-    region_free(region);
 }

@@ -2,6 +2,7 @@
  * job and, in a comment at its end, the --set texts and the message, in which "..." stands for
  * anything). */
 #include <criterion/criterion.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "gen/base/data_folder.h"
 #include "gen/base/file.h"
 #include "gen/forms/job.h"
+#include "gen/job/emit.h"
 #include "gen/job/field_line.h"
 
 static Region *region;
@@ -280,10 +282,62 @@ Test(job, hugging_face_defaults)
     cr_expect_eq(parse(hf_job, NULL)->model->rope_theta, 7.5); /* the newer form wins */
 }
 
+/* The shape goes out as a config.json and comes in again as the same shape. */
+static const char *through_config(const Job *job)
+{
+    Text config = text_new(region);
+    emit_config(job->model, &config);
+    write_text("config.json", config.at);
+    Text        model = text_new(region), again = text_new(region);
+    const char *sets[] = {"data.context=96", "model.vocab=bytes", NULL};
+    bool        bytes  = strcmp(job->model->tokenizer, "bytes") == 0;
+    model_print(job->model, &model);
+    model_print(parse(hf_job, bytes ? sets : NULL)->model, &again);
+    cr_expect_str_eq(model.at, again.at);
+    return config.at;
+}
+
+Test(job, hugging_face_config_goes_both_ways)
+{
+    static const char *const scalings[] = {
+        "nil", "{ type = 'linear', factor = 4, original_context = 96 }",
+        "{ type = 'llama3', factor = 8, low_frequency = 2, high_frequency = 5 }",
+        "{ type = 'yarn', factor = 4, original_context = 64, beta_fast = 30 }"};
+    for (int i = 0; i < COUNT(scalings); i++) {
+        const char *source = region_format(
+            region,
+            "return job { model = llama { layers = 2, hidden = 64, heads = 4, kv_heads = 2,\n"
+            "  ffn = 96, vocab = 'bytes', epsilon = 3e-6, tied = true, rope_scaling = %s },\n"
+            "  data = token_set { 'tokens', context = 96 },\n"
+            "  train = { batch = tokens '32K', steps = 1 } }\n",
+            scalings[i]);
+        through_config(parse(source, NULL));
+    }
+}
+
+Test(job, hugging_face_config_has_both_forms_of_rope)
+{
+    write_text("config.json", region_format(region, llama3_config, ""));
+    const char *text   = through_config(parse(hf_job, NULL));
+    json_t     *config = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    cr_assert(config, "%s", text);
+    static const char *const forms[] = {"rope_scaling", "rope_parameters"};
+    for (int i = 0; i < 2; i++) {
+        json_t *rope = json_object_get(config, forms[i]);
+        cr_expect_str_eq(json_string_value(json_object_get(rope, "rope_type")), "llama3");
+        cr_expect_eq(json_real_value(json_object_get(rope, "high_freq_factor")), 4);
+        cr_expect_eq(json_integer_value(json_object_get(rope, "original_max_position_embeddings")),
+                     8192);
+    }
+    cr_expect_str_eq(json_string_value(json_object_get(config, "dtype")),
+                     json_string_value(json_object_get(config, "torch_dtype")));
+    json_decref(config);
+}
+
 Test(job, hugging_face_keys_that_are_not_built)
 {
     static const char *const cases[][2] = {
-        {"\"model_type\": \"qwen3\"", "config.json: model_type: found \"qwen3\""},
+        {"\"model_type\": \"gemma\"", "config.json: model_type: found \"gemma\", expected one of"},
         {"\"attention_bias\": true", "config.json: attention_bias: found \"true\""},
         {"\"mlp_bias\": true", "config.json: mlp_bias: found"},
         {"\"hidden_act\": \"gelu\"", "config.json: hidden_act: found \"gelu\""},
