@@ -21,7 +21,9 @@ function json.text(value)
   end
   for i, element in ipairs(value) do parts[i] = json.text(element) end
   if #parts > 0 then return "[" .. table.concat(parts, ",") .. "]" end
-  for name, field in pairs(value) do parts[#parts + 1] = json.text(name) .. ":" .. json.text(field) end
+  for name, field in pairs(value) do
+    parts[#parts + 1] = json.text(name) .. ":" .. json.text(field)
+  end
   return "{" .. table.concat(parts, ",") .. "}"
 end
 

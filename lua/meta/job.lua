@@ -66,7 +66,12 @@ function job(fields) end
 ---@return Model
 function llama(fields) end
 
---- The shape of a Hugging Face model: no weights are needed. Fields of `llama` may differ.
+--- Llama's fields; head_dim is 128, epsilon 1e-6 and rope_theta 1000000 by default.
+---@param fields LlamaFields
+---@return Model
+function qwen3(fields) end
+
+--- The shape of a Hugging Face model: no weights are needed. Fields of its family may differ.
 ---@param config string|{ config: string, [string]: any } a config.json beside the job file
 ---@return Model
 function hf(config) end

@@ -4,5 +4,5 @@ return job {
   train = { batch = tokens "8K", steps = 10 },
 }
 --[[
-data_as_model.lua:2: model: found "text { ... }", expected llama { ... } or hf "config.json"
+data_as_model.lua:2: model: found "text { ... }", expected llama { ... }, qwen3 { ... } or hf "config.json"
 ]]

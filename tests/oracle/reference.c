@@ -23,8 +23,13 @@ static void add_tensor(Reference *r, const char *name, int64_t rows, int64_t col
     t->gradient = zeros(rows * columns);
 }
 
+static int layer_tensors(const Reference *r)
+{
+    return r->head_norms ? 11 : 9;
+}
+
 Reference *reference_new(int layers, int hidden, int heads, int kv_heads, int head_dim, int ffn,
-                         int vocabulary, int tied, double epsilon, double theta)
+                         int vocabulary, int tied, int head_norms, double epsilon, double theta)
 {
     Reference *r = calloc(1, sizeof *r);
     *r           = (Reference){layers,
@@ -35,9 +40,10 @@ Reference *reference_new(int layers, int hidden, int heads, int kv_heads, int he
                                ffn,
                                vocabulary,
                                tied,
+                               head_norms,
                                epsilon,
                                zeros(head_dim / 2),
-                               calloc((size_t)layers * 9 + 3, sizeof(ReferenceTensor)),
+                               calloc((size_t)layers * 11 + 3, sizeof(ReferenceTensor)),
                                0};
     for (int j = 0; j < head_dim / 2; j++)
         r->frequency[j] = (double)powf((float)theta, -2.0f * (float)j / (float)head_dim);
@@ -54,8 +60,10 @@ Reference *reference_new(int layers, int hidden, int heads, int kv_heads, int he
                       {"post_attention_layernorm", 1, hidden},
                       {"mlp.gate_proj", ffn, hidden},
                       {"mlp.up_proj", ffn, hidden},
-                      {"mlp.down_proj", hidden, ffn}};
-        for (int i = 0; i < 9; i++) {
+                      {"mlp.down_proj", hidden, ffn},
+                      {"self_attn.q_norm", 1, head_dim},
+                      {"self_attn.k_norm", 1, head_dim}};
+        for (int i = 0; i < layer_tensors(r); i++) {
             char name[96];
             snprintf(name, sizeof name, "model.layers.%d.%s.weight", l, shapes[i].name);
             add_tensor(r, name, shapes[i].rows, shapes[i].columns);
@@ -160,13 +168,13 @@ static void rotate(const Reference *r, double *x, int heads, int n, int sign)
 
 /* Everything of one layer that its backward needs. */
 typedef struct Layer {
-    double *input, *normed, *q, *k, *v, *share /* [heads][n][n] */, *attended, *hidden, *normed2,
-        *gate, *up, *act;
+    double *input, *normed, *raw_q, *raw_k /* ahead of their norms */, *q, *k, *v,
+        *share /* [heads][n][n] */, *attended, *hidden, *normed2, *gate, *up, *act;
 } Layer;
 
 static ReferenceTensor *layer_tensor(Reference *r, int layer, int which)
 {
-    return &r->tensors[1 + layer * 9 + which];
+    return &r->tensors[1 + layer * layer_tensors(r) + which];
 }
 
 static void attention(const Reference *r, Layer *s, int n)
@@ -235,8 +243,16 @@ static void layer_forward(Reference *r, Layer *s, int l, double *output, int n)
     s->hidden = zeros(n * h), s->normed2 = zeros(n * h);
     s->gate = zeros(n * f), s->up = zeros(n * f), s->act = zeros(n * f);
     norm(s->normed, s->input, layer_tensor(r, l, 0), n, r->epsilon);
-    product(s->q, s->normed, layer_tensor(r, l, 1), n);
-    product(s->k, s->normed, layer_tensor(r, l, 2), n);
+    if (r->head_norms) { /* rows of the norms are heads */
+        s->raw_q = zeros(n * q), s->raw_k = zeros(n * kv);
+        product(s->raw_q, s->normed, layer_tensor(r, l, 1), n);
+        product(s->raw_k, s->normed, layer_tensor(r, l, 2), n);
+        norm(s->q, s->raw_q, layer_tensor(r, l, 9), n * r->heads, r->epsilon);
+        norm(s->k, s->raw_k, layer_tensor(r, l, 10), n * r->kv_heads, r->epsilon);
+    } else {
+        product(s->q, s->normed, layer_tensor(r, l, 1), n);
+        product(s->k, s->normed, layer_tensor(r, l, 2), n);
+    }
     product(s->v, s->normed, layer_tensor(r, l, 3), n);
     rotate(r, s->q, r->heads, n, 1);
     rotate(r, s->k, r->kv_heads, n, 1);
@@ -252,6 +268,17 @@ static void layer_forward(Reference *r, Layer *s, int l, double *output, int n)
     product(output, s->act, layer_tensor(r, l, 8), n);
     for (int i = 0; i < n * h; i++)
         output[i] += s->hidden[i];
+}
+
+/* Turns the gradient of a head's normed query or key into that of the raw one. */
+static void head_norm_back(double *d, const double *x, ReferenceTensor *gain, int n, double epsilon)
+{
+    size_t  bytes = (size_t)(n * gain->columns) * sizeof *d;
+    double *after = zeros(n * gain->columns);
+    memcpy(after, d, bytes);
+    memset(d, 0, bytes);
+    norm_back(d, after, x, gain, n, epsilon);
+    free(after);
 }
 
 /* d: gradient of the output, then of the input. */
@@ -274,6 +301,10 @@ static void layer_backward(Reference *r, const Layer *s, int l, double *d, int n
     attention_back(r, s, dattended, dq, dk, dv, n);
     rotate(r, dq, r->heads, n, -1);
     rotate(r, dk, r->kv_heads, n, -1);
+    if (r->head_norms) {
+        head_norm_back(dq, s->raw_q, layer_tensor(r, l, 9), n * r->heads, r->epsilon);
+        head_norm_back(dk, s->raw_k, layer_tensor(r, l, 10), n * r->kv_heads, r->epsilon);
+    }
     memset(dnormed, 0, (size_t)(n * h) * sizeof *dnormed);
     product_back(dnormed, dq, s->normed, layer_tensor(r, l, 1), n);
     product_back(dnormed, dk, s->normed, layer_tensor(r, l, 2), n);
@@ -285,6 +316,7 @@ static void layer_backward(Reference *r, const Layer *s, int l, double *d, int n
 
 static void layer_free(Layer *s)
 {
+    free(s->raw_q), free(s->raw_k);
     free(s->input), free(s->normed), free(s->q), free(s->k), free(s->v), free(s->share);
     free(s->attended), free(s->hidden), free(s->normed2), free(s->gate), free(s->up), free(s->act);
 }
@@ -293,7 +325,7 @@ static void layer_free(Layer *s)
 static double head(Reference *r, const double *x, double *d, const int32_t *target,
                    const double *weight, int n, double scale)
 {
-    ReferenceTensor *gain   = &r->tensors[1 + r->layers * 9];
+    ReferenceTensor *gain   = layer_tensor(r, r->layers, 0);
     ReferenceTensor *table  = r->tied ? &r->tensors[0] : gain + 1;
     double          *normed = zeros(n * r->hidden), *dnormed = zeros(n * r->hidden);
     double          *logit = zeros((int64_t)n * r->vocabulary), loss = 0;

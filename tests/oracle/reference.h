@@ -1,4 +1,4 @@
-/* reference: a Llama decoder on one whole sequence, forward and backward, in float64 and plain
+/* reference: a Llama or Qwen3 decoder on one whole sequence, forward and backward, in float64 and plain
  * loops. It judges the compiler's gradients and shares nothing with it: no codelet, kernel, chunk
  * or order. Weights go by their Hugging Face names. */
 #ifndef PIPEWRIGHT_TESTS_REFERENCE_H
@@ -15,6 +15,7 @@ typedef struct ReferenceTensor {
 typedef struct Reference {
     int     layers, hidden, heads, kv_heads, head_dim, ffn, vocabulary;
     int     tied;
+    int     head_norms; /* Qwen3: RMSNorm of each head's query and key                     */
     double  epsilon;
     double *frequency; /* [head_dim / 2] of RoPE                                               */
     ReferenceTensor *tensors;
@@ -23,7 +24,7 @@ typedef struct Reference {
 
 /* All tensors of that shape, zero; gradients too. */
 Reference *reference_new(int layers, int hidden, int heads, int kv_heads, int head_dim, int ffn,
-                         int vocabulary, int tied, double epsilon, double theta);
+                         int vocabulary, int tied, int head_norms, double epsilon, double theta);
 void       reference_free(Reference *reference);
 ReferenceTensor *reference_tensor(Reference *reference, const char *name); /* NULL: none */
 

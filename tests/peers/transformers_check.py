@@ -2,10 +2,11 @@
 
     python tests/peers/transformers_check.py OUT/ [JOB.lua RUN/]
 
-First, where they are given: the export of RUN, which JOB made, loads in transformers without a missing or strange tensor, and has the loss of
-`pipewright evaluate` on the held-out documents. Then: small random Llamas that transformers saved
-are gone on from, and have its loss on the first batch. All within --within. Needs torch,
-transformers, safetensors, numpy from PyPI."""
+First, where they are given: the export of RUN, which JOB made, loads in transformers without a
+missing or strange tensor, and has the loss of `pipewright evaluate` on the held-out documents.
+Then: small random Llamas and Qwen3s that transformers saved are gone on from, and have its loss on
+the first batch; exported after that step they load there, and have its loss on the second. All
+within --within. Needs torch, transformers, safetensors, numpy from PyPI."""
 
 import argparse
 import json
@@ -22,18 +23,22 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_fr
           "original_max_position_embeddings": 128}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
 
-# name, number format, shards, the config's own fields
+# name, family, number format, shards, the config's own fields
 CASES = [
-    ("plain", torch.float32, False, {}),
-    ("tied", torch.float32, False, {"tie_word_embeddings": True}),
-    ("shards", torch.float32, True, {"head_dim": 24}),
-    ("bf16", torch.bfloat16, False, {}),
-    ("fp16", torch.float16, False, {"tie_word_embeddings": True}),
-    ("llama3", torch.float32, False, {"rope_scaling": LLAMA3, "rope_theta": 500000.0}),
-    ("bf16_tied_shards_llama3", torch.bfloat16, True,
+    ("plain", "llama", torch.float32, False, {}),
+    ("tied", "llama", torch.float32, False, {"tie_word_embeddings": True}),
+    ("shards", "llama", torch.float32, True, {"head_dim": 24}),
+    ("bf16", "llama", torch.bfloat16, False, {}),
+    ("fp16", "llama", torch.float16, False, {"tie_word_embeddings": True}),
+    ("llama3", "llama", torch.float32, False, {"rope_scaling": LLAMA3, "rope_theta": 500000.0}),
+    ("bf16_tied_shards_llama3", "llama", torch.bfloat16, True,
      {"rope_scaling": LLAMA3, "tie_word_embeddings": True}),
-    ("linear", torch.float32, False, {"rope_scaling": {"rope_type": "linear", "factor": 4.0}}),
-    ("yarn", torch.float32, False, {"rope_scaling": YARN}),
+    ("linear", "llama", torch.float32, False,
+     {"rope_scaling": {"rope_type": "linear", "factor": 4.0}}),
+    ("yarn", "llama", torch.float32, False, {"rope_scaling": YARN}),
+    ("qwen3", "qwen3", torch.float32, False, {"head_dim": 24, "rope_theta": 1000000.0}),
+    ("qwen3_tied_yarn", "qwen3", torch.float32, False,
+     {"head_dim": 32, "rope_scaling": YARN, "tie_word_embeddings": True}),
 ]
 
 JOB = """return job {
@@ -41,7 +46,7 @@ JOB = """return job {
   data    = text { files = "corpus", context = 512, held_out = 0 },
   cluster = cpu { ranks = 2 },
   policy  = "gpipe",
-  train   = { batch = tokens "4K", steps = 1, from = "hf/", optimizer = adamw { lr = "1e-3" } },
+  train   = { batch = tokens "4K", steps = 2, from = "hf/", optimizer = adamw { lr = "1e-3" } },
 }
 """
 
@@ -57,7 +62,7 @@ def arguments():
 
 def load(folder):
     """The model in float32; nothing may be missing, strange or of another shape."""
-    model, said = transformers.LlamaForCausalLM.from_pretrained(
+    model, said = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, output_loading_info=True)
     wrong = {what: list(names) for what, names in said.items() if names}
     if wrong:
@@ -100,14 +105,14 @@ def write_corpus(folder):
         (folder / file.name).write_text(file.read_text())
 
 
-def save_random(folder, number_format, shards, fields):
-    """A Llama with weights so large that attention and positions matter to the loss."""
+def save_random(folder, family, number_format, shards, fields):
+    """A model with weights so large that attention and positions matter to the loss."""
     torch.manual_seed(1)
     shape = {"vocab_size": 257, "hidden_size": 64, "intermediate_size": 176, "num_hidden_layers": 3,
              "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
              "initializer_range": 0.15, "bos_token_id": None, "eos_token_id": 256}
-    config = transformers.LlamaConfig(**(shape | fields))
-    model = transformers.LlamaForCausalLM(config).to(number_format)
+    config = transformers.AutoConfig.for_model(family, **(shape | fields))
+    model = transformers.AutoModelForCausalLM.from_config(config).to(number_format)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "norm" in name:
@@ -117,19 +122,24 @@ def save_random(folder, number_format, shards, fields):
     assert (len(files) > 1) == shards, files
 
 
-def continued(name, number_format, shards, fields, out, within):
-    """A folder of transformers, gone on from here."""
+def continued(name, family, number_format, shards, fields, out, within):
+    """A folder of transformers, gone on from here; and the way back."""
     folder = out / name
-    save_random(folder / "hf", number_format, shards, fields)
+    save_random(folder / "hf", family, number_format, shards, fields)
     write_corpus(folder / "corpus")
-    job = folder / "job.lua"
+    job, run = folder / "job.lua", folder / "run"
     job.write_text(JOB)
     tool.pipewright("data", job)
-    tool.pipewright("run", job, "--out", folder / "run", "--steps", 1)
-    ours = tool.metrics(folder / "run")[0]["loss"]
-    batch = tool.Batch(tool.pipewright("show", job, "--form", "batch"))
-    tokens = tool.TokenSet((folder / "run/data.txt").read_text())
-    return compare(f"continued, {name}", ours, loss_of(load(folder / "hf"), tokens, batch), within)
+    tool.pipewright("run", job, "--out", run, "--steps", 1)
+    tool.pipewright("export", run, "-o", folder / "back")
+    tool.pipewright("run", job, "--out", run, "--steps", 2)
+    good = True
+    for step, (what, theirs) in enumerate({"continued": "hf", "back": "back"}.items()):
+        batch = tool.Batch(tool.pipewright("show", job, "--form", "batch", "--step", step))
+        tokens = tool.TokenSet((run / "data.txt").read_text())
+        good &= compare(f"{what}, {name}", tool.metrics(run)[step]["loss"],
+                        loss_of(load(folder / theirs), tokens, batch), within)
+    return good
 
 
 def main():

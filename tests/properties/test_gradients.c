@@ -53,15 +53,12 @@ static void compare_step(JobRun *run, const char *plan, const char *what)
     reference_free(reference);
 }
 
-static void compare_policy(const char *corpus, const char *policy, int stages, int kv_heads)
+static void compare_policy(const char *corpus, const char *policy, const char *job, int stages)
 {
     static const char *const names[] = {"all", "lean", "input", "none", "mixed"};
     JobRun                   run;
     Region                  *region = region_new();
-    const char              *quoted = region_format(region, "\"%s\"", policy);
-    cr_assert(
-        job_run_open(&run, corpus, small_job(region, stages, kv_heads, quoted, "64 MiB"), NULL),
-        "%s", run.error.text);
+    cr_assert(job_run_open(&run, corpus, job, NULL), "%s", run.error.text);
     compare_step(&run, NULL, region_format(region, "%s, %d stages", policy, stages));
     for (int level = 0; level <= NLEVELS; level++)
         compare_step(
@@ -77,7 +74,24 @@ Test(gradients, equal_the_reference_for_every_policy_stage_count_and_level, .tim
     const char *corpus   = job_run_corpus(region, 60, 300, 7);
     char      **policies = shipped_policies(region);
     for (int i = 0; policies[i]; i++)
-        for (int stages = 1; stages <= 4; stages *= 2)
-            compare_policy(corpus, policies[i], stages, stages == 2 ? 2 : 4);
+        for (int stages = 1; stages <= 4; stages *= 2) {
+            const char *quoted = region_format(region, "\"%s\"", policies[i]);
+            int         heads  = stages == 2 ? 2 : 4; /* grouped there */
+            compare_policy(corpus, policies[i], small_job(region, stages, heads, quoted, "64 MiB"),
+                           stages);
+        }
+    region_free(region);
+}
+
+/* Another family's operations: whole sequences and split ones, backward whole and in halves. */
+Test(gradients, of_qwen3_equal_the_reference, .timeout = 600)
+{
+    static const char *const policies[] = {"1f1b", "seq1f1b", "zb1p"};
+    Region                  *region     = region_new();
+    const char              *corpus     = job_run_corpus(region, 60, 300, 8);
+    for (int i = 0; i < COUNT(policies); i++) {
+        const char *quoted = region_format(region, "\"%s\"", policies[i]);
+        compare_policy(corpus, policies[i], small_qwen3_job(region, i + 1, 2, quoted), i + 1);
+    }
     region_free(region);
 }

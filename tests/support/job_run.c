@@ -83,20 +83,42 @@ static bool add_headers(JobRun *run, Text *all)
     return true;
 }
 
+/* Adds the objects of all kernels; `all` is what they depend on beside their own source. */
+static bool add_kernels(JobRun *run, const char *code, const char *all, const char **argv, int *n)
+{
+    Region     *region = run->region;
+    const char *cache  = "/tmp/pipewright-test-objects";
+    char       *folder = path_join(region, data_folder(), "templates/cpu");
+    int         count;
+    char      **names = file_names(region, folder, &count, &run->error);
+    if (!names || !file_make_folders(cache, &run->error))
+        return false;
+    for (int i = 0; i < count; i++) {
+        const char *source = path_join(region, folder, names[i]);
+        if (!text_ends(source, ".c"))
+            continue;
+        const char *text = file_read(region, source, (size_t)1 << 24, NULL, &run->error);
+        if (!text)
+            return false;
+        const char *key = region_format(region, "%s%s%zu", all, text, sizeof(real));
+        const char *object =
+            region_format(region, "%s/%s.o", cache, hash_bytes(region, key, strlen(key)));
+        if (!compile_object(run, code, source, object))
+            return false;
+        argv[(*n)++] = object;
+    }
+    return true;
+}
+
 static bool build_library(JobRun *run, const Emitted *emitted)
 {
-    static const char *const kernels[] = {"embedding",     "rmsnorm",   "rope",
-                                          "matmul",        "attention", "swiglu",
-                                          "cross_entropy", "grad_norm", "adamw"};
-    Region                  *region    = run->region;
-    const char              *code      = path_join(region, run->folder, "code");
-    const char              *cache     = "/tmp/pipewright-test-objects";
-    const char              *argv[40]  = {"cc", "-shared", "-Wl,-Bsymbolic", "-o",
-                                          path_join(region, run->folder, "code.so")};
-    int                      n         = 5;
-    Text                     all       = text_new(region);
-    if (!file_make_folders(code, &run->error) || !file_make_folders(cache, &run->error) ||
-        !add_headers(run, &all))
+    Region     *region   = run->region;
+    const char *code     = path_join(region, run->folder, "code");
+    const char *argv[40] = {"cc", "-shared", "-Wl,-Bsymbolic", "-o",
+                            path_join(region, run->folder, "code.so")};
+    int         n        = 5;
+    Text        all      = text_new(region);
+    if (!file_make_folders(code, &run->error) || !add_headers(run, &all))
         return false;
     for (int i = 0; i < emitted->nfiles; i++)
         if (!file_write(path_join(region, code, emitted->files[i].name), emitted->files[i].text,
@@ -104,24 +126,15 @@ static bool build_library(JobRun *run, const Emitted *emitted)
             return false;
     for (int i = 0; i < emitted->nfiles; i++) {
         const char *name = emitted->files[i].name;
-        if (!strcmp(name + strlen(name) - 2, ".c")) {
+        if (text_ends(name, ".c")) {
             argv[n] = region_format(region, "%s/%s.o", run->folder, name);
             if (!compile_object(run, code, path_join(region, code, name), argv[n++]))
                 return false;
         } else
             text_add(&all, "%s", emitted->files[i].text);
     }
-    for (int i = 0; i < COUNT(kernels); i++) {
-        const char *source =
-            region_format(region, "%s/templates/cpu/%s.c", data_folder(), kernels[i]);
-        const char *text = file_read(region, source, (size_t)1 << 24, NULL, &run->error);
-        if (!text)
-            return false;
-        const char *key = region_format(region, "%s%s%zu", all.at, text, sizeof(real));
-        argv[n] = region_format(region, "%s/%s.o", cache, hash_bytes(region, key, strlen(key)));
-        if (!compile_object(run, code, source, argv[n++]))
-            return false;
-    }
+    if (!add_kernels(run, code, all.at, argv, &n))
+        return false;
     argv[n++] = "-lm";
     return process_run(argv, &run->error) == 0 || error_fail(&run->error, "linking failed");
 }
@@ -269,7 +282,7 @@ Reference *job_run_reference(const JobRun *run, int64_t step, double *loss)
     const Model *m = run->job.model;
     Reference   *r = reference_new((int)m->layers, (int)m->hidden, (int)m->heads, (int)m->kv_heads,
                                    (int)m->head_dim, (int)m->ffn, (int)m->vocabulary, m->tied,
-                                   m->epsilon, m->rope_theta);
+                                   model_weight(m, "q_norm") >= 0, m->epsilon, m->rope_theta);
     for (int i = 0; i < r->ntensors; i++) {
         int64_t     count;
         const real *value = job_run_tensor(run, r->tensors[i].name, RUN_WEIGHT, &count);

@@ -3,14 +3,15 @@
 
 #include "runtime/kernel.h"
 
-const char *small_job(Region *region, int stages, int kv_heads, const char *policy,
-                      const char *memory)
+/* `family` with its opening brace, and fields of its own. */
+static const char *job_of(Region *region, const char *family, int stages, int kv_heads,
+                          const char *policy, const char *memory)
 {
     return region_format(
         region,
         "return job {\n"
-        "  model   = llama { layers = 4, hidden = 32, heads = 4, kv_heads = %d, ffn = 48, vocab = "
-        "\"bytes\" },\n"
+        "  model   = %s layers = 4, hidden = 32, heads = 4, kv_heads = %d, ffn = 48,\n"
+        "              vocab = \"bytes\" },\n"
         "  data    = text { files = \"corpus\", context = 96, long = \"split\" },\n"
         "  cluster = cpu { ranks = %d, memory = \"%s\", precision = \"%s\" },\n"
         "  layout  = { stages = %d },\n"
@@ -19,6 +20,17 @@ const char *small_job(Region *region, int stages, int kv_heads, const char *poli
         "              optimizer = adamw { lr = \"1e-3\", weight_decay = 0.1 }, curve = constant "
         "{} },\n"
         "}\n",
-        kv_heads, stages, memory, sizeof(real) == sizeof(double) ? "double" : "float", stages,
-        policy);
+        family, kv_heads, stages, memory, sizeof(real) == sizeof(double) ? "double" : "float",
+        stages, policy);
+}
+
+const char *small_job(Region *region, int stages, int kv_heads, const char *policy,
+                      const char *memory)
+{
+    return job_of(region, "llama {", stages, kv_heads, policy, memory);
+}
+
+const char *small_qwen3_job(Region *region, int stages, int kv_heads, const char *policy)
+{
+    return job_of(region, "qwen3 { head_dim = 12,", stages, kv_heads, policy, "64 MiB");
 }

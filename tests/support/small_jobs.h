@@ -8,5 +8,7 @@
  * or 2 (grouped); `memory` of a rank, "64 MiB". */
 const char *small_job(Region *region, int stages, int kv_heads, const char *policy,
                       const char *memory);
+/* The same with a Qwen3, whose heads are larger than hidden / heads. */
+const char *small_qwen3_job(Region *region, int stages, int kv_heads, const char *policy);
 
 #endif

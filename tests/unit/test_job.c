@@ -303,16 +303,35 @@ Test(job, hugging_face_config_goes_both_ways)
         "nil", "{ type = 'linear', factor = 4, original_context = 96 }",
         "{ type = 'llama3', factor = 8, low_frequency = 2, high_frequency = 5 }",
         "{ type = 'yarn', factor = 4, original_context = 64, beta_fast = 30 }"};
-    for (int i = 0; i < COUNT(scalings); i++) {
+    for (int i = 0; i < 2 * COUNT(scalings); i++) {
         const char *source = region_format(
             region,
-            "return job { model = llama { layers = 2, hidden = 64, heads = 4, kv_heads = 2,\n"
+            "return job { model = %s { layers = 2, hidden = 64, heads = 4, kv_heads = 2,\n"
             "  ffn = 96, vocab = 'bytes', epsilon = 3e-6, tied = true, rope_scaling = %s },\n"
             "  data = token_set { 'tokens', context = 96 },\n"
             "  train = { batch = tokens '32K', steps = 1 } }\n",
-            scalings[i]);
+            i % 2 ? "qwen3" : "llama", scalings[i / 2]);
         through_config(parse(source, NULL));
     }
+}
+
+Test(job, hugging_face_shape_of_qwen3)
+{
+    write_text("config.json",
+               "{\"architectures\": [\"Qwen3ForCausalLM\"], \"model_type\": \"qwen3\",\n"
+               " \"attention_bias\": false, \"head_dim\": 128, \"hidden_size\": 1024,\n"
+               " \"intermediate_size\": 3072, \"max_window_layers\": 28,\n"
+               " \"num_attention_heads\": 16, \"num_hidden_layers\": 28,\n"
+               " \"num_key_value_heads\": 8, \"rms_norm_eps\": 1e-06, \"rope_scaling\": null,\n"
+               " \"rope_theta\": 1000000, \"sliding_window\": null,\n"
+               " \"tie_word_embeddings\": true, \"use_sliding_window\": false,\n"
+               " \"vocab_size\": 151936}\n");
+    Job *job = parse(hf_job, NULL);
+    cr_expect_str_eq(job->model->family, "qwen3");
+    cr_expect_eq(job->model->head_dim, 128);               /* not 1024 / 16 */
+    cr_expect_eq(model_parameters(job->model), 596049920); /* Qwen3-0.6B */
+    write_text("config.json", "{\"model_type\": \"qwen3\", \"use_sliding_window\": true}");
+    expect_error(hf_job, "config.json: use_sliding_window: found \"true\"");
 }
 
 Test(job, hugging_face_config_has_both_forms_of_rope)

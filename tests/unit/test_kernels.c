@@ -85,6 +85,66 @@ Test(kernels, rmsnorm_agrees_with_its_formula)
     rmsnorm_case(95, 1, 0);
 }
 
+/* One head: y, its scale, dx, and what the gain's gradient gets. */
+static void head_norm_expected(double *y, double *scale, double *dx, double *dgain, const real *dy,
+                               const real *x, const real *gain)
+{
+    double squares = 0, product = 0;
+    for (int64_t i = 0; i < HEAD_DIM; i++) {
+        squares += (double)x[i] * (double)x[i];
+        product += (double)x[i] * (double)gain[i] * (double)dy[i];
+    }
+    double s = *scale = 1 / sqrt(squares / HEAD_DIM + (double)EPSILON);
+    for (int64_t i = 0; i < HEAD_DIM; i++) {
+        y[i]  = (double)gain[i] * (double)x[i] * s;
+        dx[i] = s * ((double)gain[i] * (double)dy[i] - (double)x[i] * s * s * product / HEAD_DIM);
+        dgain[i] += (double)dy[i] * (double)x[i] * s;
+    }
+}
+
+enum { KV_HEADS = QKV / (HEAD_DIM * (GROUP + 2)), HEADS = KV_HEADS * GROUP };
+enum { NORMED = HEADS + KV_HEADS };
+
+/* Gains and their gradients: those of queries, then those of keys. */
+static void head_norm_case(int64_t n, int32_t flags)
+{
+    real   *x = case_random(n * QKV), *gain = case_random(2 * HEAD_DIM), *y = case_reals(n * QKV);
+    real   *scale = case_reals(n * NORMED), *dy = case_random(n * QKV), *dx = case_reals(n * QKV);
+    real   *dgain = case_random(2 * HEAD_DIM);
+    double *ey = case_doubles(n * QKV), *escale = case_doubles(n * NORMED);
+    double *edx = case_doubles(n * QKV), *edgain = case_doubles(2 * HEAD_DIM);
+    for (int64_t i = 0; i < 2 * HEAD_DIM; i++)
+        edgain[i] = flags & PW_CALL_FIRST ? 0 : (double)dgain[i];
+    for (int64_t t = 0; t < n; t++) {
+        for (int64_t head = 0; head < NORMED; head++) {
+            int64_t at = t * QKV + head * HEAD_DIM, which = head < HEADS ? 0 : HEAD_DIM;
+            head_norm_expected(ey + at, escale + t * NORMED + head, edx + at, edgain + which,
+                               dy + at, x + at, gain + which);
+        }
+        for (int64_t i = NORMED * HEAD_DIM; i < QKV; i++) { /* values pass */
+            ey[t * QKV + i]  = (double)x[t * QKV + i];
+            edx[t * QKV + i] = (double)dy[t * QKV + i];
+        }
+    }
+    PW_KERNEL(head_norm_forward)(y, scale, x, gain, gain + HEAD_DIM, n);
+    PW_KERNEL(head_norm_backward)
+    (dx, dgain, dgain + HEAD_DIM, dy, x, scale, gain, gain + HEAD_DIM, n, flags);
+    case_compare("y", y, ey, n * QKV);
+    case_compare("scale", scale, escale, n * NORMED);
+    case_compare("dx", dx, edx, n * QKV);
+    case_compare("dgain", dgain, edgain, 2 * HEAD_DIM);
+    free(x);
+    free(gain);
+    free(dy);
+}
+
+Test(kernels, head_norm_agrees_with_its_formula)
+{
+    head_norm_case(1, PW_CALL_FIRST);
+    head_norm_case(21, PW_CALL_FIRST);
+    head_norm_case(40, 0);
+}
+
 static double silu(double x)
 {
     return x / (1 + exp(-x));
@@ -227,6 +287,12 @@ static void forward_norm(real *y, const real *x, const real *gain, int64_t n)
     PW_KERNEL(rmsnorm_forward)(y, scale, x, gain, n);
 }
 
+static void forward_head_norm(real *y, const real *x, const real *gain, int64_t n)
+{
+    real scale[8 * NORMED];
+    PW_KERNEL(head_norm_forward)(y, scale, x, gain, gain + HEAD_DIM, n);
+}
+
 static void forward_swiglu(real *y, const real *x, const real *gain, int64_t n)
 {
     (void)gain;
@@ -268,6 +334,22 @@ Test(kernels, gradients_agree_with_finite_differences, .disabled = sizeof(real) 
     check_differences("gate_up", gate_up, dgate_up, N * 2 * FFN, dact, act, gate_up, NULL, N, FFN,
                       forward_swiglu);
     real *all[] = {x, gain, y, d, dx, dgain, gate_up, act, dact, dgate_up};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
+Test(kernels, head_norm_agrees_with_finite_differences, .disabled = sizeof(real) == 4)
+{
+    enum { N = 6 };
+    real *x = case_random(N * QKV), *gain = case_random(2 * HEAD_DIM), *y = case_reals(N * QKV);
+    real *d = case_random(N * QKV), *dx = case_reals(N * QKV), *dgain = case_reals(2 * HEAD_DIM);
+    real  scale[N * NORMED];
+    PW_KERNEL(head_norm_forward)(y, scale, x, gain, gain + HEAD_DIM, N);
+    PW_KERNEL(head_norm_backward)
+    (dx, dgain, dgain + HEAD_DIM, d, x, scale, gain, gain + HEAD_DIM, N, PW_CALL_FIRST);
+    check_differences("x", x, dx, N * QKV, d, y, x, gain, N, QKV, forward_head_norm);
+    check_differences("gain", gain, dgain, 2 * HEAD_DIM, d, y, x, gain, N, QKV, forward_head_norm);
+    real *all[] = {x, gain, y, d, dx, dgain};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
