@@ -288,8 +288,9 @@ static bool write_set(Making *making, const Sources *sources, Error *error)
         }
     if (making->nlengths == 0) {
         file_out_abandon(&making->bin);
-        return error_input(error, "%s: no document in %lld files (%lld empty, %lld not UTF-8 text)",
-                           making->job->data.path, (long long)sources->nfiles,
+        return error_input(error, "%s: no document in %s (%lld empty, %lld not UTF-8 text)",
+                           making->job->data.path,
+                           text_count(making->region, sources->nfiles, "file"),
                            (long long)making->report->empty, (long long)making->report->not_text);
     }
     return file_out_finish(&making->bin, error) && write_prompts(making, error) &&

@@ -209,7 +209,7 @@ Test(documents, a_folder_without_a_document_is_an_error)
 {
     refuse("corpus");
     put_text("corpus/a", "");
-    refuse("no document in 1 files (1 empty");
+    refuse("no document in 1 file (1 empty");
     cr_assert(!file_exists(in_folder("job.data/tokens.bin")));
     cr_assert(!file_exists(in_folder("job.data/tokens.json")));
 }

@@ -214,6 +214,32 @@ Test(runtime_training, another_job_does_not_go_on)
     cr_expect_eq(place.error.status, PW_EXIT_INPUT);
 }
 
+/* Of another trainer, and in place, under a run that has states of it. */
+Test(runtime_training, changed_tokens_are_named)
+{
+    Place place;
+    char  path[200];
+    PwJob job = *toy_job(2);
+    make_place(&place, 2, 20, -1);
+    snprintf(path, sizeof path, "%s.bin", place.data);
+    job.tokens_hash = "0000000000000000000000000000000000000000000000000000000000000000";
+    cr_assert_not(pw_train(&job, &place.options, &place.error));
+    cr_expect_eq(place.error.status, PW_EXIT_INPUT);
+    cr_expect(strstr(place.error.text, path), "%s", place.error.text);
+    place.options.steps = 5;
+    cr_assert(train(&place, 2), "%s", place.error.text);
+    FILE *bin = fopen(path, "r+b");
+    cr_assert(bin);
+    int byte = fgetc(bin);
+    rewind(bin);
+    fputc(byte ^ 1, bin);
+    fclose(bin);
+    place.options.steps = 8;
+    cr_assert_not(train(&place, 2));
+    cr_expect_eq(place.error.status, PW_EXIT_INPUT);
+    cr_expect(strstr(place.error.text, "was trained on other tokens"), "%s", place.error.text);
+}
+
 Test(runtime_training, a_changed_token_set_is_named)
 {
     Place place;

@@ -1,0 +1,99 @@
+#!/bin/sh
+# bad_input: files and jobs as they should not be, given to the tool: each is refused with status 2,
+# its name, what was found and what to do. Broken jobs are in the .lua files beside this one; where
+# the rest of the cases are that need more than a file stands in README.
+. "$(dirname "$0")/../e2e/common.sh"
+
+# Documents: none, empty ones, what is no text, one that changes.
+mkdir corpus
+make_job 1 '"gpipe"'
+data="$PIPEWRIGHT data job.lua"
+sed 's/"corpus"/"nowhere"/' job.lua >missing.lua
+expect 2 "$PIPEWRIGHT" data missing.lua
+says "nowhere: there is no such file or folder"
+expect 2 $data
+says "there is no file in it"
+: >corpus/empty
+expect 2 $data
+says "no document in 1 file (1 empty, 0 not UTF-8 text)"
+printf 'caf\351' >corpus/latin
+expect 2 $data
+says "no document in 2 files (1 empty, 1 not UTF-8 text)"
+printf 'right' >corpus/utf8
+expect 0 $data
+says "1 file left out, not UTF-8 text; the first: corpus/latin: byte 3"
+expect 2 "$PIPEWRIGHT" run job.lua # its only document is held out
+says "no document is left to train on"
+sed 's/text { files = "corpus"/jsonl { files = "lines.jsonl"/' job.lua >lines.lua
+printf '{"text": "a"}\n{"text": "b"\n' >lines.jsonl
+expect 2 "$PIPEWRIGHT" data lines.lua
+says "lines.jsonl:2: not JSON"
+printf '{"text": "caf\351"}\n' >lines.jsonl
+expect 2 "$PIPEWRIGHT" data lines.lua
+says "lines.jsonl:1: not JSON"
+# One that grows while those before it are read.
+head -c 30000000 /dev/zero | tr '\0' a >corpus/a
+printf 'a' >corpus/grows
+while [ ! -e stop ]; do printf b >>corpus/grows; done &
+writer=$!
+status=0
+$data >said.txt 2>&1 || status=$?
+: >stop
+wait $writer
+said=$(cat said.txt)
+[ $status -eq 2 ] || fail "a file that grows is taken: $status: $said"
+says "corpus/grows: changed while it was read"
+
+# Token sets: the index cut short at every byte, and with numbers that overflow.
+rm -rf corpus
+make_corpus
+expect 0 $data
+cp job.data/tokens.idx whole.idx
+for bytes in 0 1 9 17 33 34 100 $(($(wc -c <whole.idx) - 1)); do
+    head -c $bytes whole.idx >cut.idx
+    expect 2 "$PIPEWRIGHT" stats cut.idx
+    says "cut.idx: "
+done
+# put FILE OFFSET OCTAL...: bytes in place
+put() {
+    file=$1 offset=$2
+    shift 2
+    # shellcheck disable=SC2059
+    printf "$(printf '\\%s' "$@")" | dd of="$file" bs=1 seek="$offset" conv=notrunc 2>/dev/null
+}
+for lie in "17 7" "18 377 377 377 377 377 377 377 177" "18 0 0 0 0 0 0 0 100" "26 0 0 0 0 0 0 0 40" \
+    "34 377 377 377 377" "194 377 377 377 377 377 377 377 177"; do
+    cp whole.idx lies.idx
+    # shellcheck disable=SC2086
+    put lies.idx $lie
+    expect 2 "$PIPEWRIGHT" stats lies.idx
+    says "lies.idx: "
+done
+sed 's/"bytes"/257/; s/text { files = "corpus"/token_set { prefix = "set"/' job.lua >set.lua
+expect 2 "$PIPEWRIGHT" plan set.lua
+says "set.idx: cannot be read"
+cp whole.idx set.idx
+expect 0 "$PIPEWRIGHT" plan set.lua # an index is enough
+head -c 1000 job.data/tokens.bin >set.bin
+expect 2 "$PIPEWRIGHT" plan set.lua
+says "the .bin has 1000"
+cp job.data/tokens.bin set.bin
+put set.bin 1001 7
+expect 2 "$PIPEWRIGHT" data set.lua
+says "outside the model's vocabulary of 257"
+
+# A document longer than memory allows: how much is missing, where, and what would do, which does.
+awk 'BEGIN { for (i = 0; i < 10000; i++) printf "word %d\n", i }' >corpus/long.txt
+sed 's/context = 128/context = "128K"/; s/tokens(1024)/tokens "128K"/; s/64 MiB/16 MiB/' job.lua >long.lua
+cp -r corpus long
+expect 0 "$PIPEWRIGHT" data long.lua
+expect 2 "$PIPEWRIGHT" plan long.lua --policy seq1f1b
+says "bytes are missing"
+says "Recompute more, make chunks smaller or stages more"
+enough=$(sed -n 's/.*let each rank take \([0-9]*\) bytes.*/\1/p' said.txt)
+expect 0 "$PIPEWRIGHT" plan long.lua --policy seq1f1b --set cluster.memory="$enough"
+sed 's/"split"/"error"/; s/context = "128K"/context = "1K"/' long.lua >refuse.lua
+cp -r long.data refuse.data
+expect 2 "$PIPEWRIGHT" plan refuse.lua
+says 'more than the context of 1024, and the job'\''s data says long = "error"'
+echo "documents, token sets and a document too long: refused by name"
