@@ -58,7 +58,8 @@ static bool add_bigram(const Subject *subject, const Sampler *sampler, Text *tex
     const char *hash;
     if (!subject->documents.index)
         return error_input(error, "--bigram: the job knows only lengths, not bytes");
-    if (!bigram_entropy(subject->documents.index, sampler->is_held_out, &bits, error) ||
+    if (!bigram_entropy(text->region, subject->documents.index, sampler->is_held_out, &bits,
+                        error) ||
         !(hash = record_tokens_hash(text->region, subject->documents.index->prefix, error)))
         return false;
     text_add(text, "bigram entropy of the training bytes: %.4f bits per byte\ndata hash: %s\n",

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { SYMBOLS = 257, BUFFER = 1 << 16 }; /* bytes, and end of document */
@@ -13,16 +12,18 @@ typedef struct Counts {
     int64_t pairs[SYMBOLS][SYMBOLS];
 } Counts;
 
-/* Counts the pairs of the next `length` tokens; false: the file ended, or a token is no byte. */
-static bool count_document(Counts *counts, FILE *file, int64_t length, bool counted)
+/* Counts the pairs of one document; false: the file ended, or a token is no byte. */
+static bool count_document(Counts *counts, FILE *file, int64_t start, int64_t length)
 {
     uint16_t buffer[BUFFER];
     int      last = -1;
+    if (length > 0 && fseeko(file, start, SEEK_SET) != 0)
+        return false;
     while (length > 0) {
         size_t want = length < BUFFER ? (size_t)length : BUFFER;
         if (fread(buffer, sizeof *buffer, want, file) != want)
             return false;
-        for (size_t i = 0; counted && i < want; i++) {
+        for (size_t i = 0; i < want; i++) {
             if (buffer[i] >= SYMBOLS)
                 return false;
             if (last >= 0)
@@ -49,28 +50,33 @@ static double entropy(const Counts *counts)
     return all > 0 ? bits / all : 0;
 }
 
-bool bigram_entropy(const TokenIndex *index, const uint8_t *held_out, double *bits, Error *error)
+/* Over the documents that are not held out. */
+static bool count_documents(Counts *counts, const TokenIndex *index, const uint8_t *held_out,
+                            FILE *file, const char *path, Error *error)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s.bin", index->prefix);
+    for (int64_t d = 0; d < index->documents; d++)
+        if (!(held_out && held_out[d]) &&
+            !count_document(counts, file, index->start[d], index->length[d]))
+            return error_input(error,
+                               "%s: document %lld: the file ends in it, or a token is no byte",
+                               path, (long long)d);
+    return true;
+}
+
+bool bigram_entropy(Region *region, const TokenIndex *index, const uint8_t *held_out, double *bits,
+                    Error *error)
+{
+    const char *path   = region_format(region, "%s.bin", index->prefix);
+    Counts     *counts = REGION_NEW(region, Counts);
     if (index->token_bytes != 2)
         return error_input(error,
-                           "%s: found tokens of %d bytes, expected 2: bytes and end of "
-                           "document",
+                           "%s: found tokens of %d bytes, expected 2: bytes and end of document",
                            path, index->token_bytes);
-    FILE   *file   = fopen(path, "rb");
-    Counts *counts = calloc(1, sizeof *counts);
-    if (!file || !counts) {
-        free(counts);
-        if (file)
-            fclose(file);
+    FILE *file = fopen(path, "rb");
+    if (!file)
         return error_input(error, "%s: cannot be opened: %s", path, strerror(errno));
-    }
-    bool good = true;
-    for (int64_t d = 0; good && d < index->documents; d++)
-        good = count_document(counts, file, index->length[d], !held_out || !held_out[d]);
-    *bits = entropy(counts);
-    free(counts);
+    bool good = count_documents(counts, index, held_out, file, path, error);
     fclose(file);
-    return good || error_input(error, "%s: ends early, or holds a token that is no byte", path);
+    *bits = entropy(counts);
+    return good;
 }

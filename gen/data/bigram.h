@@ -7,6 +7,7 @@
 
 /* Bits a token: the entropy of a token given the one before, over all documents but those marked in
  * `held_out` ([documents], may be NULL), with the documents' own counts (Shannon 1951). */
-bool bigram_entropy(const TokenIndex *index, const uint8_t *held_out, double *bits, Error *error);
+bool bigram_entropy(Region *region, const TokenIndex *index, const uint8_t *held_out, double *bits,
+                    Error *error);
 
 #endif

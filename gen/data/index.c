@@ -113,9 +113,10 @@ static bool check_sequence(const Parts *parts, int64_t sequence, int token_bytes
 
 /* The sequences of a document stand one behind the other, so that it can be read as one run. */
 static bool add_sequences(const Parts *parts, TokenIndex *index, int64_t first, int64_t past,
-                          int64_t *length, Error *error)
+                          int64_t *start, int64_t *length, Error *error)
 {
     int64_t behind = -1;
+    *start         = first < past ? int64_at(parts->offsets, first) : 0;
     for (int64_t sequence = first; sequence < past; sequence++) {
         int64_t offset = int64_at(parts->offsets, sequence);
         if (behind >= 0 && offset != behind)
@@ -135,6 +136,7 @@ static bool read_documents(Region *region, const Parts *parts, TokenIndex *index
 {
     index->documents = parts->nentries - 1;
     int64_t *length  = REGION_ARRAY(region, int64_t, index->documents);
+    int64_t *start   = REGION_ARRAY(region, int64_t, index->documents);
     int64_t  past    = int64_at(parts->documents, 0);
     if (past != 0)
         return error_input(error, "%s: the first document starts at sequence %lld, expected 0",
@@ -146,7 +148,7 @@ static bool read_documents(Region *region, const Parts *parts, TokenIndex *index
             return error_input(error, "%s: document %lld is sequences %lld to %lld, of %lld",
                                parts->name, (long long)d, (long long)first, (long long)past,
                                (long long)parts->nsequences);
-        if (!add_sequences(parts, index, first, past, &length[d], error))
+        if (!add_sequences(parts, index, first, past, &start[d], &length[d], error))
             return false;
         index->tokens += length[d];
     }
@@ -154,6 +156,7 @@ static bool read_documents(Region *region, const Parts *parts, TokenIndex *index
         return error_input(error, "%s: the last document ends at sequence %lld, of %lld",
                            parts->name, (long long)past, (long long)parts->nsequences);
     index->length = length;
+    index->start  = start;
     return true;
 }
 

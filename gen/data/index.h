@@ -16,6 +16,7 @@ typedef struct TokenIndex {
     int            token_code;  /* Megatron's number of the type                                */
     int64_t        documents, tokens;
     const int64_t *length;   /* [documents] tokens; may be 0                                      */
+    const int64_t *start;    /* [documents] byte of the .bin at which it starts, in any order     */
     const int64_t *prompt;   /* [documents] tokens of the prompt it begins with: to predict one   */
                              /* of them does not count (PREFIX.prompt); NULL: there is none       */
     int64_t     bin_bytes;   /* -1: there is no .bin                                              */

@@ -47,6 +47,8 @@ Test(index, megatrons_bytes_are_read)
     cr_assert_eq(index->tokens, 5);
     cr_assert_eq(index->length[0], 3);
     cr_assert_eq(index->length[1], 2);
+    cr_assert_eq(index->start[0], 0);
+    cr_assert_eq(index->start[1], 6);
 }
 
 Test(index, megatrons_bytes_are_written)
