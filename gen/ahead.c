@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <signal.h>
 #include <time.h>
@@ -13,6 +12,7 @@
 #include <errno.h>
 
 #include "gen/base/hash.h"
+#include "gen/base/process.h"
 
 enum { RING_ALIGN = 64 };
 
@@ -172,11 +172,12 @@ static int fail_ring(RingWriter *writer, Error *error)
     return status;
 }
 
-int ahead_run(Compilation *job, const char *ring_path, int64_t first, int64_t steps)
+int ahead_run(Compilation *job, const char *ring_path, int64_t first, int64_t steps, pid_t parent)
 {
     Error error = {0};
-    prctl(PR_SET_PDEATHSIG, SIGTERM); /* the planner never outlives whoever started it */
-    signal(SIGINT, SIG_IGN);          /* Ctrl-C is the trainer's: it saves and stops   */
+    if (!process_follow(parent, SIGTERM))
+        return EXIT_FAILED;
+    signal(SIGINT, SIG_IGN);          /* Ctrl-C is the trainer's: it saves and stops */
     setpriority(PRIO_PROCESS, 0, 10); /* training comes first */
     RingWriter *writer = ring_open(job->region, ring_path, &error);
     if (!writer)

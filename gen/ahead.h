@@ -4,6 +4,8 @@
 #ifndef PIPEWRIGHT_AHEAD_H
 #define PIPEWRIGHT_AHEAD_H
 
+#include <sys/types.h>
+
 #include "gen/compile.h"
 
 /* An empty file for programs at `path`, for steps [first, ...). A live ring has a bound on its
@@ -21,7 +23,8 @@ bool ring_finish(RingWriter *ring, int state, const char *message, Error *error)
 /* The same for a planner that was killed and can no longer say so itself. */
 void ring_abandon(const char *path, int signal_number);
 
-/* Compiles steps [first, steps) into the ring, the process's whole life. Returns an exit status. */
-int ahead_run(Compilation *job, const char *ring_path, int64_t first, int64_t steps);
+/* Compiles steps [first, steps) into the ring, the whole life of a process that `parent` forked for
+ * it and that ends with `parent`. Returns an exit status. */
+int ahead_run(Compilation *job, const char *ring_path, int64_t first, int64_t steps, pid_t parent);
 
 #endif

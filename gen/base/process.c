@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +57,12 @@ int process_read(const char *const *argv, Text *out, Error *error)
             break;
     close(ends[0]);
     return process_wait(child);
+}
+
+bool process_follow(pid_t parent, int signal_number)
+{
+    prctl(PR_SET_PDEATHSIG, signal_number);
+    return getppid() == parent;
 }
 
 static bool must(const char *program, int status, Error *error)

@@ -18,6 +18,10 @@ int process_read(const char *const *argv, Text *out, Error *error);
 bool process_must_run(const char *const *argv, Error *error);
 bool process_must_read(const char *const *argv, Text *out, Error *error);
 
+/* For a child that was just forked: from here on it gets `signal_number` when `parent` ends. False:
+ * `parent` had already ended, and no signal will come. */
+bool process_follow(pid_t parent, int signal_number);
+
 /* What waitpid gives, as an exit status; and waiting for a child of our own. */
 int process_status(int status);
 int process_wait(pid_t child);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,8 +86,7 @@ static void pass_on(int signal_number)
 static void become_trainer(const char *const *argv, pid_t parent)
 {
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() == parent)
+    if (process_follow(parent, SIGTERM))
         execv(argv[0], (char *const *)argv);
     fprintf(stderr, "%s: cannot be started: %s\n", argv[0], strerror(errno));
     _exit(EXIT_FAILED);
@@ -221,9 +219,9 @@ static bool run_job(const Arguments *arguments, Error *error)
     if (!make_ring(&job, ring, resume.step, error))
         return false;
     fflush(NULL);
-    pid_t planner = fork();
+    pid_t tool = getpid(), planner = fork();
     if (planner == 0)
-        _exit(ahead_run(&job, ring, resume.step, steps));
+        _exit(ahead_run(&job, ring, resume.step, steps, tool));
     if (planner < 0)
         return error_fail(error, "the planner cannot be started: %s", strerror(errno));
     pid_t child = start_trainer(arguments, artifact, data, run, steps, error);
