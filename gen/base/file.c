@@ -120,6 +120,27 @@ bool file_write(const char *path, const void *bytes, size_t count, Error *error)
     return written;
 }
 
+bool file_line(FILE *stream, Region *region, size_t limit, FileLine *line)
+{
+    int byte     = 0;
+    line->length = 0;
+    while (line->length <= limit && byte != '\n' && (byte = getc_unlocked(stream)) != EOF)
+        REGION_APPEND(region, line->at, line->length, line->room, (char)byte);
+    return line->length > 0;
+}
+
+static bool make_folder(const char *folder, Error *error)
+{
+    if (mkdir(folder, 0777) == 0)
+        return true;
+    int failed = errno;
+    if (file_is_folder(folder))
+        return true;
+    if (failed == EEXIST || failed == ENOTDIR)
+        return error_input(error, "%s: a plain file stands where a folder is needed", folder);
+    return error_fail(error, "%s: the folder cannot be made: %s", folder, strerror(failed));
+}
+
 bool file_make_folders(const char *path, Error *error)
 {
     Region *region = region_new();
@@ -129,10 +150,9 @@ bool file_make_folders(const char *path, Error *error)
         char here = *at;
         if (here && here != '/')
             continue;
-        *at = 0;
-        if (mkdir(folder, 0777) != 0 && !file_is_folder(folder))
-            made = error_fail(error, "%s: the folder cannot be made: %s", folder, strerror(errno));
-        *at = here;
+        *at  = 0;
+        made = make_folder(folder, error);
+        *at  = here;
     }
     region_free(region);
     return made;

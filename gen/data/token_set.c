@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -224,22 +223,20 @@ static void next_document(Making *making)
 
 static bool add_lines(Making *making, FILE *stream, const Source *file, Error *error)
 {
-    char   *line  = NULL;
-    size_t  room  = 0;
-    Place   place = {file->path, 0};
-    int64_t read  = 0;
-    bool    added = true;
-    for (ssize_t length; added && (length = getline(&line, &room, stream)) >= 0;) {
+    FileLine line  = {0};
+    Place    place = {file->path, 0};
+    int64_t  read  = 0;
+    bool     added = true;
+    while (added && file_line(stream, making->region, LONGEST_LINE, &line)) {
         place.line++;
-        read += length;
-        added = add_line(making, line, (size_t)length, place, error);
+        read += (int64_t)line.length;
+        added = add_line(making, line.at, line.length, place, error);
         if (place.line % LINES_BETWEEN_PROGRESS == 0)
             say_progress(making, read);
         next_document(making);
     }
     if (added && ferror(stream))
         added = error_input(error, "%s: cannot be read: %s", file->path, strerror(errno));
-    free(line);
     return added;
 }
 

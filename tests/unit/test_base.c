@@ -1,6 +1,7 @@
 /* base: the ground that all else stands on. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -150,6 +151,34 @@ Test(base, a_program_that_fails_is_an_error_of_its_kind)
     cr_expect(strstr(error.text, "cannot be started"), "%s", error.text);
 }
 
+/* Also where the parent ended before the child could ask for a signal. */
+Test(base, a_child_follows_its_parent)
+{
+    int  ends[2];
+    char answer = 0;
+    cr_assert(!pipe(ends));
+    pid_t parent = fork();
+    if (parent == 0) {
+        pid_t middle = getpid();
+        if (fork() == 0) {
+            while (getppid() == middle)
+                usleep(1000);
+            answer = process_follow(middle, SIGKILL) ? 'y' : 'n';
+            _exit(write(ends[1], &answer, 1) != 1);
+        }
+        _exit(0);
+    }
+    cr_assert_eq(process_wait(parent), 0);
+    cr_assert(read(ends[0], &answer, 1) == 1 && answer == 'n');
+    pid_t child = fork();
+    if (child == 0) {
+        answer = process_follow(getppid(), SIGKILL) ? 'y' : 'n';
+        _exit(write(ends[1], &answer, 1) != 1);
+    }
+    cr_assert_eq(process_wait(child), 0);
+    cr_assert(read(ends[0], &answer, 1) == 1 && answer == 'y');
+}
+
 Test(base, sizes_are_shown_exactly_when_short)
 {
     cr_assert_str_eq(text_size(region, 0), "0 bytes");
@@ -207,6 +236,28 @@ Test(base, files_come_back_and_limits_hold)
     cr_assert_null(file_read(region, path_join(region, folder, "none"), 3, NULL, &error));
     cr_assert(!file_write(path_join(region, folder, "no/f"), "", 0, &error));
     cr_assert_eq(error.status, EXIT_FAILED);
+}
+
+/* A line that is too long is refused at the bound, not after it was read. */
+Test(base, lines_are_read_up_to_their_bound)
+{
+    const char *path = path_join(region, folder, "lines");
+    Error       error;
+    FileLine    line = {0};
+    cr_assert(file_write(path, "ab\n\nc\0d\n123456789\nlast", 22, &error));
+    FILE *stream = fopen(path, "rb");
+    cr_assert(stream && file_line(stream, region, 8, &line));
+    cr_expect(line.length == 3 && memcmp(line.at, "ab\n", 3) == 0);
+    cr_assert(file_line(stream, region, 8, &line) && line.length == 1);
+    cr_assert(file_line(stream, region, 8, &line));
+    cr_expect(line.length == 4 && memcmp(line.at, "c\0d\n", 4) == 0);
+    cr_assert(file_line(stream, region, 8, &line) && line.length == 9);
+    cr_expect_eq(ftell(stream), 17);
+    cr_assert(file_line(stream, region, 8, &line) && line.length == 1);
+    cr_assert(file_line(stream, region, 8, &line) && line.length == 4);
+    cr_expect(memcmp(line.at, "last", 4) == 0);
+    cr_expect(!file_line(stream, region, 8, &line) && !ferror(stream));
+    fclose(stream);
 }
 
 Test(base, an_abandoned_file_leaves_nothing)
