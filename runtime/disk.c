@@ -35,6 +35,9 @@ static bool report(const char *operation, const char *path, int64_t needed, PwEr
     char *slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder] = 0;
+    if (code == ENOTDIR)
+        return pw_input(error, "%s: cannot %s: a plain file stands where a folder is needed", path,
+                        operation);
     if ((code == ENOSPC || code == EDQUOT) && statvfs(slash ? folder : ".", &volume) == 0)
         return pw_fail(error, "%s: cannot %s: the disk is full: %lld bytes needed, %llu free", path,
                        operation, (long long)needed,
@@ -110,6 +113,21 @@ bool pw_disk_make_folder(const char *path, PwError *error)
     if (may("make", path) && (mkdir(path, 0777) == 0 || errno == EEXIST))
         return true;
     return report("make", path, 0, error);
+}
+
+bool pw_disk_make_folders(const char *path, PwError *error)
+{
+    char folder[PW_PATH_MAX];
+    if (snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder)
+        return pw_input(error, "%.200s...: the path is too long", path);
+    for (char *slash = folder; *slash && (slash = strchr(slash + 1, '/'));) {
+        *slash    = 0;
+        bool good = pw_disk_make_folder(folder, error);
+        *slash    = '/';
+        if (!good)
+            return false;
+    }
+    return pw_disk_make_folder(folder, error);
 }
 
 bool pw_disk_sync_folder(const char *path, PwError *error)

@@ -25,7 +25,8 @@ bool pw_disk_write(PwDiskFile *file, const void *bytes, int64_t count, PwError *
 bool pw_disk_finish(PwDiskFile *file, char hash[65], PwError *error);
 void pw_disk_abandon(PwDiskFile *file);
 
-bool pw_disk_make_folder(const char *path, PwError *error); /* there already: good */
+bool pw_disk_make_folder(const char *path, PwError *error);  /* there already: good */
+bool pw_disk_make_folders(const char *path, PwError *error); /* with those that it lies in */
 bool pw_disk_sync_folder(const char *path, PwError *error);
 bool pw_disk_rename(const char *from, const char *to, PwError *error);
 bool pw_disk_remove_folder(const char *path, PwError *error); /* of plain files; none: good */

@@ -140,7 +140,7 @@ static bool open_training(Training *training, const PwJob *job, const PwOptions 
                           PwError *error)
 {
     char beside[PW_PATH_MAX];
-    if (!pw_disk_make_folder(options->out, error) ||
+    if (!pw_disk_make_folders(options->out, error) ||
         !pw_disk_lock(options->out, &training->lock, error) ||
         !pw_disk_join(beside, options->home, "programs.pw", error) ||
         !pw_ring_open(&training->programs, options->programs ? options->programs : beside, error) ||
@@ -210,13 +210,16 @@ static bool evaluate(Training *training, PwError *error)
 /* The weights are as they were before the step: clip saw it first. */
 static bool not_finite(const Training *training, double loss, double norm, PwError *error)
 {
-    const PwTensor *broken = pw_weights_broken(&training->run.team);
+    bool            in_gradient = false;
+    const PwTensor *broken      = pw_weights_broken(&training->run.team, &in_gradient);
+    char            where[300]  = "no weight or gradient is broken, seen by rank 0; ";
+    if (broken)
+        snprintf(where, sizeof where, "not finite: %s%s, on rank %d; ",
+                 in_gradient ? "the gradient of " : "", broken->name, broken->rank);
     return pw_fail(error,
-                   "step %lld: loss %g, norm of the gradient %g; %s%s%s %d; no update was made "
-                   "and this state is not saved; the newest saved one is step %lld's",
-                   (long long)training->step, loss, norm, broken ? "not finite: " : "",
-                   broken ? broken->name : "seen first by", broken ? ", on rank" : " rank",
-                   broken ? broken->rank : 0, (long long)training->saved);
+                   "step %lld: loss %g, norm of the gradient %g; %sno update was made and this "
+                   "state is not saved; the newest saved one is step %lld's",
+                   (long long)training->step, loss, norm, where, (long long)training->saved);
 }
 
 static void note_watermarks(Training *training, const PwProgram *program)

@@ -252,7 +252,7 @@ bool pw_weights_export(const PwTeam *team, const char *folder, PwError *error)
                                         tensor->columns > 1 ? tensor->columns : 0,
                                                     tensor_at(team, tensor, tensor->weight)};
     }
-    good = good && pw_disk_make_folder(folder, error) &&
+    good = good && pw_disk_make_folders(folder, error) &&
            pw_disk_join(path, folder, "model.safetensors", error) &&
            pw_safetensors_write(path, tensors, job->ntensors, hash, &bytes, error) &&
            pw_disk_replace(folder, "config.json", job->config_json, error);
@@ -269,12 +269,17 @@ static bool all_finite(const real *values, int64_t count)
     return true;
 }
 
-const PwTensor *pw_weights_broken(const PwTeam *team)
+const PwTensor *pw_weights_broken(const PwTeam *team, bool *in_gradient)
 {
     const PwJob *job = team->job;
-    for (const PwTensor *tensor = job->tensors; tensor < job->tensors + job->ntensors; tensor++)
-        if (!all_finite(tensor_at(team, tensor, tensor->weight), elements(tensor)) ||
-            !all_finite(tensor_at(team, tensor, tensor->gradient), elements(tensor)))
+    for (int pass = 0; pass < 2; pass++)
+        for (const PwTensor *tensor = job->tensors; tensor < job->tensors + job->ntensors;
+             tensor++) {
+            int64_t at = pass == 0 ? tensor->weight : tensor->gradient;
+            if (all_finite(tensor_at(team, tensor, at), elements(tensor)))
+                continue;
+            *in_gradient = pass == 1;
             return tensor;
+        }
     return NULL;
 }

@@ -12,8 +12,8 @@ void pw_tables_fill(PwTeam *team); /* RoPE's cosines and sines */
 /* model.safetensors and config.json. */
 bool pw_weights_export(const PwTeam *team, const char *folder, PwError *error);
 
-/* The first home weight or gradient with an element that is not finite, or NULL. */
-const PwTensor *pw_weights_broken(const PwTeam *team);
+/* The first weight with an element that is not finite, else the first gradient, else NULL. */
+const PwTensor *pw_weights_broken(const PwTeam *team, bool *in_gradient);
 
 /* [ntensors] numbers of the job's tensors, sorted by name; free() it. */
 int *pw_tensors_by_name(const PwJob *job);
