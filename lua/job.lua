@@ -256,7 +256,14 @@ local train = {
       wsd = curve("wsd", { final = rate, decay = steps_from_0 }),
     },
   },
-  save = { type = "group", filled = true, fields = { every = steps(100), keep = steps(2) } },
+  save = {
+    type = "group", filled = true,
+    fields = {
+      every = steps(100),
+      keep = { type = "whole", least = 2, most = 1 << 20, default = 2 },   -- the newest ones
+      keep_every = steps(0),                                               -- K: and every K-th
+    },
+  },
   evaluate = { type = "group", filled = true, fields = { every = steps(0) } },
   from = { type = "text" },
 }

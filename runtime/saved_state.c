@@ -15,7 +15,7 @@
 #include "runtime/safetensors.h"
 #include "runtime/weights.h"
 
-enum { NFILES = 3, NEWEST = 2, MANIFEST_LIMIT = 1 << 20, STATES_MAX = 4096 };
+enum { NFILES = 3, MANIFEST_LIMIT = 1 << 20 };
 
 #define FORMAT "pipewright-state-1"
 
@@ -131,19 +131,45 @@ static int newest_first(const void *a, const void *b)
     return (one < other) - (one > other);
 }
 
-/* The steps of the states that are there, newest first. A folder that is not there has none; one
- * that cannot be read must not look like it: the run would begin anew. */
-static bool list_states(const char *states, int64_t steps[STATES_MAX], int *count, PwError *error)
+typedef struct StateList {
+    int64_t *steps; /* [count], newest first; freed by the one who asked                          */
+    size_t   count, room;
+} StateList;
+
+static bool add_step(StateList *list, int64_t step)
+{
+    if (list->count == list->room) {
+        size_t   room  = list->room ? 2 * list->room : 64;
+        int64_t *steps = realloc(list->steps, room * sizeof *steps);
+        if (!steps)
+            return false;
+        list->steps = steps;
+        list->room  = room;
+    }
+    list->steps[list->count++] = step;
+    return true;
+}
+
+/* The states that are there. A folder that is not there has none; one that cannot be read must not
+ * look like it: the run would begin anew. */
+static bool list_states(const char *states, StateList *list, PwError *error)
 {
     DIR *folder = opendir(states);
-    *count      = 0;
+    bool good   = true;
+    *list       = (StateList){0};
+    if (!folder && errno == ENOENT)
+        return true;
     if (!folder)
-        return errno == ENOENT || pw_fail(error, "%s: cannot be read: %s", states, strerror(errno));
-    for (struct dirent *entry; *count < STATES_MAX && (entry = readdir(folder));)
+        return (errno == ENOTDIR ? pw_input : pw_fail)(error, "%s: cannot be read: %s", states,
+                                                       strerror(errno));
+    for (struct dirent *entry; good && (entry = readdir(folder));)
         if (step_of(entry->d_name) >= 0)
-            steps[(*count)++] = step_of(entry->d_name);
+            good = add_step(list, step_of(entry->d_name));
     closedir(folder);
-    qsort(steps, (size_t)*count, sizeof *steps, newest_first);
+    if (!good)
+        return pw_fail(error, "%s: no memory to list it", states);
+    if (list->count > 0)
+        qsort(list->steps, list->count, sizeof *list->steps, newest_first);
     return true;
 }
 
@@ -154,22 +180,25 @@ static bool state_path(char path[PW_PATH_MAX], const char *states, int64_t step,
     return pw_disk_join(path, states, name, error);
 }
 
-/* States beyond the one that was just saved did not hold, or the run would have gone on from them:
- * they stay, and do not count, or they would push out those that hold. */
-static bool remove_old(const PwJob *job, const char *states, int64_t saved, PwError *error)
+/* After a save: the newest ones stay, and every K-th. States beyond `before`, where the run stood
+ * until now, did not hold, or it would have gone on from them. They do not count as kept; those that
+ * the run has passed now go, those still ahead of it stay for who wants to look at them. */
+static bool remove_old(const PwJob *job, const char *states, int64_t before, int64_t saved,
+                       PwError *error)
 {
-    int64_t steps[STATES_MAX], every = job->save_every * job->save_keep;
-    int     count, hold              = 0;
-    if (!list_states(states, steps, &count, error))
-        return false;
-    for (int i = 0; i < count; i++) {
-        char path[PW_PATH_MAX];
-        if (steps[i] > saved || hold++ < NEWEST || (every > 0 && steps[i] % every == 0))
+    StateList list;
+    int64_t   every = job->save_every * job->save_keep_every, hold = 0;
+    bool      good = list_states(states, &list, error);
+    for (size_t i = 0; good && i < list.count; i++) {
+        char    path[PW_PATH_MAX];
+        int64_t step = list.steps[i];
+        bool    held = step == saved || step <= before;
+        if (step > saved || (held && (hold++ < job->save_keep || (every > 0 && step % every == 0))))
             continue;
-        if (!state_path(path, states, steps[i], error) || !pw_disk_remove_folder(path, error))
-            return false;
+        good = state_path(path, states, step, error) && pw_disk_remove_folder(path, error);
     }
-    return true;
+    free(list.steps);
+    return good;
 }
 
 /* Folders that a process which is gone was writing: "step-120.tmp.4711". */
@@ -194,36 +223,38 @@ static bool remove_leftovers(const char *states, PwError *error)
 }
 
 /* A state of this step may be there: it did not hold, or it would have been gone on from. */
-static bool move_into_place(const char *states, const char *beside, int64_t step,
-                            PwSavedState *saved, PwError *error)
+static bool move_into_place(const char *states, const char *beside, PwSavedState *saved,
+                            PwError *error)
 {
     char latest[40];
-    snprintf(latest, sizeof latest, "step-%lld\n", (long long)step);
-    return state_path(saved->folder, states, step, error) &&
+    snprintf(latest, sizeof latest, "step-%lld\n", (long long)saved->step);
+    return state_path(saved->folder, states, saved->step, error) &&
            pw_disk_remove_folder(saved->folder, error) &&
            pw_disk_rename(beside, saved->folder, error) && pw_disk_sync_folder(states, error) &&
            pw_disk_replace(states, "latest", latest, error);
 }
 
 bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
-                   PwSavedState *saved, PwError *error)
+                   PwSavedState *newest, PwError *error)
 {
     const PwJob *job = team->job;
     WrittenFile  written[NFILES];
     char         states[PW_PATH_MAX], beside[PW_PATH_MAX], name[80];
-    *saved = (PwSavedState){.step = step, .position = position};
-    snprintf(saved->tokens_hash, sizeof saved->tokens_hash, "%s",
+    PwSavedState saved = {.step = step, .position = position};
+    snprintf(saved.tokens_hash, sizeof saved.tokens_hash, "%s",
              team->workers[0].tokens ? team->workers[0].tokens->hash : "");
     snprintf(name, sizeof name, "step-%lld.tmp.%ld", (long long)step, (long)getpid());
-    bool good =
-        pw_disk_join(states, run, "states", error) && pw_disk_make_folder(states, error) &&
-        remove_leftovers(states, error) && pw_disk_join(beside, states, name, error) &&
-        pw_disk_make_folder(beside, error) && write_files(team, beside, written, error) &&
-        write_manifest(job, beside, saved, written, error) && pw_disk_sync_folder(beside, error) &&
-        move_into_place(states, beside, step, saved, error) && remove_old(job, states, step, error);
+    bool good = pw_disk_join(states, run, "states", error) && pw_disk_make_folder(states, error) &&
+                remove_leftovers(states, error) && pw_disk_join(beside, states, name, error) &&
+                pw_disk_make_folder(beside, error) && write_files(team, beside, written, error) &&
+                write_manifest(job, beside, &saved, written, error) &&
+                pw_disk_sync_folder(beside, error) &&
+                move_into_place(states, beside, &saved, error) &&
+                remove_old(job, states, newest->step, step, error);
     if (!good)
         return false;
-    snprintf(saved->hash, sizeof saved->hash, "%s", written[0].hash);
+    snprintf(saved.hash, sizeof saved.hash, "%s", written[0].hash);
+    *newest = saved;
     return true;
 }
 
@@ -292,31 +323,29 @@ static bool read_manifest(const char *folder, PwSavedState *saved, char job_hash
 bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool *found,
                    PwError *error)
 {
-    char    states[PW_PATH_MAX];
-    int64_t steps[STATES_MAX];
-    int     count;
+    StateList list;
+    char      states[PW_PATH_MAX], folder[PW_PATH_MAX], job_hash[80];
     *found = false;
     *saved = (PwSavedState){0};
-    if (!pw_disk_join(states, run, "states", error) || !list_states(states, steps, &count, error))
+    if (!pw_disk_join(states, run, "states", error) || !list_states(states, &list, error))
         return false;
-    for (int i = 0; i < count; i++) {
-        char    folder[PW_PATH_MAX], job_hash[80];
+    bool good = true;
+    for (size_t i = 0; good && !*found && i < list.count; i++) {
         PwError why;
-        if (!state_path(folder, states, steps[i], error))
-            return false;
-        if (!read_manifest(folder, saved, job_hash, &why)) {
+        good   = state_path(folder, states, list.steps[i], error);
+        *found = good && read_manifest(folder, saved, job_hash, &why);
+        if (good && !*found)
             fprintf(stderr, "%s is passed over: %s\n", folder, why.text);
-            continue;
-        }
-        if (strcmp(job_hash, job->job_hash) != 0)
-            return pw_input(error,
-                            "%s was saved by another job: its model, data or seed differ "
-                            "(job hash %.16s, this trainer's is %.16s); choose another --out",
-                            folder, job_hash, job->job_hash);
-        *found = true;
-        return true;
     }
-    return true;
+    free(list.steps);
+    if (*found && strcmp(job_hash, job->job_hash) != 0)
+        return pw_input(error,
+                        "%s was saved by another job: its model, data or seed differ "
+                        "(job hash %.16s, this trainer's is %.16s); choose another --out",
+                        folder, job_hash, job->job_hash);
+    if (!*found)
+        *saved = (PwSavedState){0};
+    return good;
 }
 
 static bool load_file(PwTeam *team, const char *folder, int file, PwError *error)

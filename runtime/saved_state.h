@@ -18,10 +18,11 @@ typedef struct PwSavedState {
 /* Compiler and kernel class: other ones give other bits. */
 const char *pw_toolchain(void);
 
-/* Saves beside, syncs, renames; only then removes older ones, all but the newest two and those
- * whose number among the saves is a multiple of save_keep. `run` is there already. */
+/* Saves beside, syncs, renames; only then removes older ones, all but the newest save_keep and those
+ * whose number among the saves is a multiple of save_keep_every. `run` is there already. `newest` is
+ * the newest state that holds, {0} where there is none, and becomes this one. */
 bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
-                   PwSavedState *saved, PwError *error);
+                   PwSavedState *newest, PwError *error);
 
 /* The newest folder that holds; `found` false: there is none. What does not hold is reported on
  * stderr and left alone. */

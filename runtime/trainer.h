@@ -55,7 +55,7 @@ typedef struct PwJob {
     const PwCodeletEntry *codelets;
     int32_t               ncodelets;
     /* training */
-    int64_t  steps, save_every, save_keep, evaluate_every;
+    int64_t  steps, save_every, save_keep, save_keep_every, evaluate_every;
     uint64_t seed;
     double   clip, learning_rate, weight_decay, beta1, beta2, epsilon;
     int32_t  curve; /* 0 constant, 1 cosine, 2 wsd                                              */

@@ -32,8 +32,7 @@ typedef struct Training {
     int64_t      steps; /* train up to so many in all                                           */
     int64_t      step;  /* the next one                                                         */
     int64_t      position;
-    int64_t      saved; /* step of the newest state                                             */
-    int          lock;  /* of RUN/                                                              */
+    int          lock; /* of RUN/                                                              */
 } Training;
 
 static volatile sig_atomic_t stop_signal;
@@ -149,9 +148,9 @@ static bool open_training(Training *training, const PwJob *job, const PwOptions 
     if (!check_memory(training, error))
         return false;
     pw_team_do(&training->run.team, touch_arena, &training->programs);
-    training->step = training->saved = training->run.resumed ? training->run.state.step : 0;
-    training->position               = training->run.state.position;
-    training->steps                  = options->steps >= 0 ? options->steps : job->steps;
+    training->step     = training->run.state.step;
+    training->position = training->run.state.position;
+    training->steps    = options->steps >= 0 ? options->steps : job->steps;
     if (!pw_metrics_open(&training->metrics, job, options->out, training->step, error) ||
         !open_recorder(training, error) || !open_watermarks(training, error) ||
         !find_evaluation(training, error) ||
@@ -176,15 +175,14 @@ static void close_training(Training *training)
 
 static bool save(Training *training, PwError *error)
 {
-    PwSavedState saved;
-    if (training->saved == training->step)
+    PwSavedState *newest = &training->run.state;
+    if (newest->step == training->step)
         return true;
     int64_t begin = pw_now();
     if (!pw_state_save(&training->run.team, training->run.options->out, training->step,
-                       training->position, &saved, error))
+                       training->position, newest, error))
         return false;
-    training->saved = training->step;
-    return pw_metrics_saved(&training->metrics, training->step, saved.hash,
+    return pw_metrics_saved(&training->metrics, training->step, newest->hash,
                             (double)(pw_now() - begin) / 1e9, error);
 }
 
@@ -219,7 +217,8 @@ static bool not_finite(const Training *training, double loss, double norm, PwErr
     return pw_fail(error,
                    "step %lld: loss %g, norm of the gradient %g; %sno update was made and this "
                    "state is not saved; the newest saved one is step %lld's",
-                   (long long)training->step, loss, norm, where, (long long)training->saved);
+                   (long long)training->step, loss, norm, where,
+                   (long long)training->run.state.step);
 }
 
 static void note_watermarks(Training *training, const PwProgram *program)
@@ -329,7 +328,7 @@ static bool finish(Training *training, PwError *error)
 {
     const PwOptions *options = training->run.options;
     bool             stopped = stop_asked && training->step < training->steps;
-    if (!stopped && training->step > training->saved &&
+    if (!stopped && training->step > training->run.state.step &&
         !is_due(training->run.job->evaluate_every, training->step) && !evaluate(training, error))
         return false;
     if (!save(training, error) || !pw_recorder_write(&training->recorder, training->run.job,

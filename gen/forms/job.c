@@ -147,7 +147,8 @@ static bool read_train(const Fields *top, JobTrain *train)
     return fields_whole(&at, "steps", 1, most, &train->steps) &&
            fields_number(&at, "clip", &train->clip) &&
            fields_whole(&save, "every", 0, most, &train->save_every) &&
-           fields_whole(&save, "keep", 0, most, &train->save_keep) &&
+           fields_whole(&save, "keep", 2, most, &train->save_keep) &&
+           fields_whole(&save, "keep_every", 0, most, &train->save_keep_every) &&
            fields_whole(&evaluate, "every", 0, most, &train->evaluate_every) &&
            read_optional(&at, "from", &train->from);
 }

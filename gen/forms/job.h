@@ -32,7 +32,8 @@ typedef struct JobTrain {
     CurveKind   curve;
     int64_t     warmup, decay; /* steps; decay: of WSD                                           */
     double      final_rate;
-    int64_t     save_every, save_keep, evaluate_every; /* 0: never                               */
+    int64_t     save_every, evaluate_every; /* 0: never                                          */
+    int64_t     save_keep, save_keep_every; /* the newest so many; every so many-th, 0: none     */
     const char *from; /* Hugging Face folder to start from, or NULL                            */
 } JobTrain;
 

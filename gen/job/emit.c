@@ -183,6 +183,7 @@ static void add_train(const JobTrain *train, Text *out)
     add_integer(out, "steps", train->steps);
     add_integer(out, "save_every", train->save_every);
     add_integer(out, "save_keep", train->save_keep);
+    add_integer(out, "save_keep_every", train->save_keep_every);
     add_integer(out, "evaluate_every", train->evaluate_every);
     text_add(out, "    .seed = %lluu,\n", (unsigned long long)train->seed);
     add_double(out, "clip", train->clip);

@@ -24,6 +24,11 @@
 ---@field [1] string
 ---@field [string] any options of the policy
 
+---@class SaveFields
+---@field every? integer steps from one saved state to the next; 0: only at the end; default 100
+---@field keep? integer so many of the newest stay; default 2, the least
+---@field keep_every? integer K: every K-th saved state stays for good; 0, the default: none
+
 ---@class TrainFields
 ---@field batch BatchSize `tokens "32K"` or `sequences(512)`
 ---@field steps integer
@@ -31,7 +36,7 @@
 ---@field clip? number most of the gradient's norm; 0: none; default 1
 ---@field optimizer? Optimizer
 ---@field curve? Curve
----@field save? { every: integer?, keep: integer? }
+---@field save? SaveFields
 ---@field evaluate? { every: integer? }
 ---@field from? string a Hugging Face folder to start from
 

@@ -6,5 +6,5 @@ return job {
   } },
 }
 --[[
-unknown_nested_field.lua:5: train.save.evry: found "evry", expected one of the fields every, keep; the nearest right one is "every"
+unknown_nested_field.lua:5: train.save.evry: found "evry", expected one of the fields every, keep, keep_every; the nearest right one is "every"
 ]]

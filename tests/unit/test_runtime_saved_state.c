@@ -27,9 +27,10 @@ static int count_operations(const char *operation, const char *path)
 }
 
 typedef struct Saver {
-    char    run[64];
-    PwTeam  team;
-    PwError error;
+    char         run[64];
+    PwTeam       team;
+    PwSavedState newest;
+    PwError      error;
 } Saver;
 
 static void open_saver(Saver *saver, int nranks)
@@ -69,22 +70,40 @@ static bool holds(const Saver *saver, real value)
 
 static bool save(Saver *saver, int64_t step)
 {
-    PwSavedState saved;
-    return pw_state_save(&saver->team, saver->run, step, 10 * step, &saved, &saver->error);
+    return pw_state_save(&saver->team, saver->run, step, 10 * step, &saver->newest, &saver->error);
 }
 
 /* The step that is found and loaded, or -1. */
 static int64_t load(Saver *saver)
 {
-    PwSavedState saved;
-    bool         found;
-    cr_assert(pw_state_find(saver->team.job, saver->run, &saved, &found, &saver->error), "%s",
+    PwSavedState *newest = &saver->newest;
+    bool          found;
+    cr_assert(pw_state_find(saver->team.job, saver->run, newest, &found, &saver->error), "%s",
               saver->error.text);
+    cr_assert_eq(newest->position, 10 * newest->step);
+    cr_assert(found || newest->step == 0);
     if (!found)
         return -1;
-    cr_assert(pw_state_load(&saver->team, &saved, false, &saver->error), "%s", saver->error.text);
-    cr_assert_eq(saved.position, 10 * saved.step);
-    return saved.step;
+    cr_assert(pw_state_load(&saver->team, newest, false, &saver->error), "%s", saver->error.text);
+    return newest->step;
+}
+
+/* The steps of all states that are there: "3 6 7". */
+static const char *states(const Saver *saver)
+{
+    static char text[1000];
+    char        path[200];
+    size_t      length = 0;
+    snprintf(path, sizeof path, "%s/states", saver->run);
+    text[0] = 0;
+    for (int step = 0; step < 100; step++) {
+        char folder[250];
+        snprintf(folder, sizeof folder, "%s/step-%d", path, step);
+        if (access(folder, F_OK) == 0)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%d",
+                                       length ? " " : "", step);
+    }
+    return text;
 }
 
 Test(saved_state, comes_back_also_with_other_ranks)
@@ -209,21 +228,47 @@ Test(saved_state, one_bit_changed_makes_it_be_passed_over)
     }
 }
 
-/* A run that had to go back behind them keeps what it saves. */
-Test(saved_state, newer_damaged_states_do_not_push_out_one_that_holds)
+/* A run that had to go back behind them keeps what it saves; those that it passes go. */
+Test(saved_state, damaged_states_do_not_push_out_those_that_hold)
 {
     Saver saver = {0};
     toy_folder(saver.run);
     open_saver(&saver, 1);
+    fill(&saver, 2);
+    cr_assert(save(&saver, 2));
     fill(&saver, 6);
     cr_assert(save(&saver, 6));
-    cr_assert(save(&saver, 7));
-    damage(&saver, 6, "moment1.safetensors");
-    damage(&saver, 7, "master.safetensors");
-    fill(&saver, 3);
-    cr_assert(save(&saver, 3), "%s", saver.error.text);
-    cr_expect_eq(load(&saver), 3);
-    cr_expect(holds(&saver, 3));
+    saver.newest.step = 2; /* as if a run had begun again there, with another cadence */
+    fill(&saver, 4);
+    cr_assert(save(&saver, 4));
+    cr_expect_str_eq(states(&saver), "2 4 6");
+    damage(&saver, 6, "master.safetensors");
+    cr_expect_eq(load(&saver), 4);
+    fill(&saver, 8);
+    cr_assert(save(&saver, 8), "%s", saver.error.text);
+    cr_expect_str_eq(states(&saver), "4 8");
+    damage(&saver, 8, "moment1.safetensors");
+    cr_expect_eq(load(&saver), 4);
+    cr_expect(holds(&saver, 4));
+    pw_team_close(&saver.team);
+}
+
+Test(saved_state, the_newest_stay_and_every_kth)
+{
+    PwJob job   = *toy_job(1);
+    Saver saver = {0};
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    for (int step = 5; step <= 25; step += 5)
+        cr_assert(save(&saver, step));
+    cr_expect_str_eq(states(&saver), "20 25", "save_keep is 2 and nothing else was asked for");
+    job.save_keep       = 3;
+    job.save_keep_every = 4; /* of saves each 5 steps: 20, 40, ... */
+    saver.team.job      = &job;
+    for (int step = 30; step <= 60; step += 5)
+        cr_assert(save(&saver, step));
+    cr_assert(save(&saver, 62)); /* stopped by a signal: it is a newest one, and no K-th */
+    cr_expect_str_eq(states(&saver), "20 40 55 60 62");
     pw_team_close(&saver.team);
 }
 
@@ -239,5 +284,6 @@ Test(saved_state, a_folder_that_cannot_be_read_is_not_an_empty_one)
     cr_assert(file);
     fclose(file);
     cr_expect_not(pw_state_find(toy_job(1), saver.run, &saved, &found, &saver.error));
+    cr_expect_eq(saver.error.status, PW_EXIT_INPUT);
     cr_expect(strstr(saver.error.text, "states: cannot be read"), "%s", saver.error.text);
 }

@@ -103,8 +103,8 @@ Test(runtime_training, learns_and_says_so)
     double first = loss_of(&place, 0, &lines), last = loss_of(&place, 19, &lines);
     cr_expect_lt(last, 0.5 * first, "loss went from %g to %g", first, last);
     cr_expect_eq(lines, 1 + 20 + 4, "a header, 20 steps, 4 saves; found %d lines", lines);
-    cr_expect(has_state(&place, 20) && has_state(&place, 15) && has_state(&place, 10));
-    cr_expect_not(has_state(&place, 5), "5 is neither of the newest two nor every second save");
+    cr_expect(has_state(&place, 20) && has_state(&place, 15));
+    cr_expect_not(has_state(&place, 10) || has_state(&place, 5), "the newest two were to stay");
 }
 
 Test(runtime_training, two_runs_and_one_or_two_ranks_give_the_same_bits)
