@@ -1,9 +1,19 @@
 #!/bin/sh
 # stops: what ends a run before its time, and what a run refuses to go on from: signals, a full disk,
-# another job, other data; a changed policy is noted; too little memory.
+# another job, other data; a changed policy is noted; too little memory; a folder that is a file.
 . "$(dirname "$0")/common.sh"
 make_corpus
 make_job 2 '"gpipe"'
+
+# Tokens that find no room on the disk: none are left, and none are taken for a token set.
+mkdir full
+cp -r corpus job.lua full
+expect 1 sh -c "trap '' XFSZ; ulimit -f 8; cd full && exec '$PIPEWRIGHT' data job.lua"
+says "job.data/tokens.bin: cannot be written: "
+[ -z "$(ls full/job.data)" ] || fail "leftovers: $(ls full/job.data)"
+expect 2 "$PIPEWRIGHT" plan full/job.lua
+says "its documents are not tokens yet"
+
 "$PIPEWRIGHT" data job.lua
 run="$PIPEWRIGHT run job.lua --out run"
 expect 0 $run --steps 5
@@ -67,6 +77,18 @@ says "was trained on other tokens"
 expect 0 "$PIPEWRIGHT" build foreign.lua --steps 4 --no-compile -o foreign/again
 grep -q "$(sha256sum <foreign/tokens.bin | cut -d ' ' -f 1)" foreign/again/manifest.json || fail "no hash"
 
+# A folder for the run is made with those that it lies in; a plain file is no folder.
+expect 0 $train --steps 1 --out in/a/folder
+expect 2 $train --out job.lua
+says "a plain file stands where a folder is needed"
+expect 2 $train --out job.lua/run
+expect 2 run/trainer/train --where --out job.lua
+expect 2 "$PIPEWRIGHT" run job.lua --out job.lua
+expect 2 "$PIPEWRIGHT" run job.lua --out job.lua/run
+expect 2 "$PIPEWRIGHT" evaluate job.lua
+expect 2 "$PIPEWRIGHT" export job.lua -o hf
+expect 2 "$PIPEWRIGHT" build job.lua -o corpus/d00.txt
+
 # Too little memory: the error names a capacity, and that one works.
 expect 2 "$PIPEWRIGHT" plan job.lua --set cluster.memory="1 MiB"
 says "bytes are missing"
@@ -88,4 +110,4 @@ for name in INT TERM; do
     [ $status -eq 0 ] || fail "SIG$name: ended with $status: $(cat signal.txt)"
     grep -q "stopped by signal" signal.txt || fail "SIG$name: $(cat signal.txt)"
 done
-echo "signals, a full disk, other seeds and data, too little memory: as promised"
+echo "signals, full disks, other seeds and data, too little memory: as promised"
