@@ -51,8 +51,8 @@ void __wrap_head_loss_codelet(const struct PwCall *call)
 }
 END
 compile hanging hang -Wl,--wrap=head_loss_codelet
-expect 1 hanging/train --data job.data/tokens --out run --watchdog 1
-says "no rank got on for 1."
+expect 1 hanging/train --data job.data/tokens --out run --watchdog 3
+says "no rank got on for 3."
 says "rank 1, instruction "
 says ": head_loss, layer 4"
 says "rank 0, instruction "
