@@ -70,8 +70,9 @@ bool compile_job(Region *region, const char *path, const char *const *sets, bool
     return (out->codelets = differentiate(region, out->model, out->job->real_bytes, error)) &&
            fuse(region, out->codelets, out->model, error) &&
            codelets_check(out->codelets, out->model, error) && choose_cost(out, error) &&
-           (out->layout = place(region, out->job, out->model, out->codelets, out->cost, error)) &&
-           (!needs_data || open_data(out, error));
+           (!needs_data || open_data(out, error)) &&
+           (out->layout =
+                place(region, out->job, out->model, out->codelets, out->cost, out->lengths, error));
 }
 
 /* The plan of this step out of a file of plans, one after the other. */

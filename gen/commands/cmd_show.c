@@ -82,8 +82,8 @@ static bool run(const Arguments *arguments, Error *error)
                            form ? "\"" : "", form ? form : "nothing", form ? "\"" : "",
                            nearest ? "; did you mean " : "", nearest ? nearest : "");
     }
-    bool needs_data = !strcmp(form, "lengths") || !strcmp(form, "batch") || !strcmp(form, "plan") ||
-                      !strcmp(form, "program");
+    bool needs_data = strcmp(form, "job") && strcmp(form, "model") && strcmp(form, "codelets") &&
+                      strcmp(form, "cost");
     if (!open_job(arguments, needs_data, &job, error) ||
         (!show_job(&job, form, &text) && !show_step(arguments, &job, form, &text, error)))
         return false;

@@ -12,9 +12,10 @@
 Codelets *differentiate(Region *region, const Model *model, int real_bytes, Error *error);
 bool      fuse(Region *region, Codelets *codelets, const Model *model, Error *error);
 
-/* job, cost -> layout: stages divided by cost where the job leaves it open, homes, static map. */
+/* job, cost, lengths -> layout: stages divided by cost where the job leaves it open, homes, static
+ * map. `lengths`: NULL before there are any. */
 Layout *place(Region *region, const Job *job, const Model *model, const Codelets *codelets,
-              const Cost *cost, Error *error);
+              const Cost *cost, const Lengths *lengths, Error *error);
 
 /* The shipped profile of the device (lua/machines/NAME.lua), as a cost table for these codelets. */
 Cost *cost_profile(Region *region, const char *device, const Codelets *codelets, const Model *model,

@@ -1,5 +1,6 @@
 /* place: divides the model into stages, and gives every weight its home.
- *   reads    the job (ranks, stages, memory); the cost of each half layer, of embedding and head
+ *   reads    the job (ranks, stages, memory); the data's lengths; the cost of each half layer, of
+ *            embedding and head
  *   writes   the layout: stages, homes, the static map of each rank
  *   fails    more stages than half layers; a static part that is larger than the memory
  *   stands   after tune: what is even depends on what things cost
@@ -11,30 +12,65 @@
 #include "gen/job/job_passes.h"
 #include "gen/solve/partition.h"
 
-static double both(const Pricing *pricing, Part part, int64_t tokens)
+/* Of a chunk as long as a context. Only attention looks at segments. */
+static double seconds_of(const Pricing *pricing, Part part, Direction direction, int64_t tokens,
+                         const CostSegment *segment)
 {
-    CostSegment segment = {tokens, 0};
-    return pricing_seconds(pricing, part, DIRECTION_FORWARD, LEVEL_ALL, HALF_BOTH, tokens, &segment,
-                           1) +
-           pricing_seconds(pricing, part, DIRECTION_BACKWARD, LEVEL_ALL, HALF_BOTH, tokens,
-                           &segment, 1);
+    return pricing_seconds(pricing, part, direction, LEVEL_ALL, HALF_BOTH, tokens, segment,
+                           segment != NULL);
 }
 
-/* Seconds of each half layer on one full context; embedding in the first, head in the last. The
- * head has no forward in training: its backward does both. */
-static double *half_seconds(Region *region, const Job *job, const Pricing *pricing)
+static double both(const Pricing *pricing, Part part, int64_t tokens)
 {
-    int         halves  = 2 * (int)pricing->model->layers;
-    int64_t     tokens  = job->data.context;
-    CostSegment segment = {tokens, 0};
-    double     *seconds = REGION_ARRAY(region, double, halves);
-    double      pre     = both(pricing, PART_PRE, tokens) + both(pricing, PART_CORE, tokens);
-    double      post    = both(pricing, PART_POST, tokens);
+    return seconds_of(pricing, part, DIRECTION_FORWARD, tokens, NULL) +
+           seconds_of(pricing, part, DIRECTION_BACKWARD, tokens, NULL);
+}
+
+/* Attention of one sequence, without what it takes however short it is. */
+static double attention_of(const Pricing *pricing, int64_t length)
+{
+    CostSegment segment = {length, 0};
+    double      seconds = 0;
+    for (Direction way = DIRECTION_FORWARD; way <= DIRECTION_BACKWARD; way++)
+        seconds += seconds_of(pricing, PART_CORE, way, length, &segment) -
+                   seconds_of(pricing, PART_CORE, way, length, NULL);
+    return seconds;
+}
+
+/* Attention over as many tokens of the data as a context has: of documents as they are, the longer
+ * ones in parts. What is short pays little, so its share of a layer is the data's to say. Without
+ * lengths: one full context. */
+static double attention(const Job *job, const Pricing *pricing, const Lengths *lengths)
+{
+    int64_t context = job->data.context, tokens = 0;
+    double  whole = attention_of(pricing, context), seconds = 0;
+    for (int i = 0; lengths && i < lengths->ncounts; i++) {
+        int64_t length = lengths->counts[i].length, documents = lengths->counts[i].documents;
+        int64_t parts = length / context, rest = length % context;
+        if (parts > 0 && job->data.too_long != LONG_SPLIT)
+            parts = 1, rest = 0;
+        seconds += (double)documents *
+                   ((double)parts * whole + (rest > 0 ? attention_of(pricing, rest) : 0));
+        tokens += documents * (parts * context + rest);
+    }
+    seconds = tokens > 0 ? seconds * ((double)context / (double)tokens) : whole;
+    return both(pricing, PART_CORE, context) + seconds;
+}
+
+/* Seconds of each half layer on one context of tokens; embedding in the first, head in the last.
+ * The head has no forward in training: its backward does both. */
+static double *half_seconds(Region *region, const Job *job, const Pricing *pricing,
+                            const Lengths *lengths)
+{
+    int     halves  = 2 * (int)pricing->model->layers;
+    int64_t tokens  = job->data.context;
+    double *seconds = REGION_ARRAY(region, double, halves);
+    double  pre     = both(pricing, PART_PRE, tokens) + attention(job, pricing, lengths);
+    double  post    = both(pricing, PART_POST, tokens);
     for (int half = 0; half < halves; half++)
         seconds[half] = half % 2 ? post : pre;
     seconds[0] += both(pricing, PART_EMBED, tokens);
-    seconds[halves - 1] += pricing_seconds(pricing, PART_HEAD, DIRECTION_BACKWARD, LEVEL_ALL,
-                                           HALF_BOTH, tokens, &segment, 1);
+    seconds[halves - 1] += seconds_of(pricing, PART_HEAD, DIRECTION_BACKWARD, tokens, NULL);
     return seconds;
 }
 
@@ -73,7 +109,7 @@ static void make_homes(Region *region, Layout *layout, int layers)
 }
 
 Layout *place(Region *region, const Job *job, const Model *model, const Codelets *codelets,
-              const Cost *cost, Error *error)
+              const Cost *cost, const Lengths *lengths, Error *error)
 {
     Pricing pricing;
     int     halves = 2 * (int)model->layers;
@@ -86,9 +122,9 @@ Layout *place(Region *region, const Job *job, const Model *model, const Codelets
                                            model->layers));
         return NULL;
     }
-    int    *border     = job->stage_layers
-                             ? given_borders(region, job)
-                             : divide(region, half_seconds(region, job, &pricing), halves, job->nstages);
+    int    *border     = job->stage_layers ? given_borders(region, job)
+                                           : divide(region, half_seconds(region, job, &pricing, lengths),
+                                                    halves, job->nstages);
     Layout *layout     = REGION_NEW(region, Layout);
     layout->nranks     = job->nranks;
     layout->nstages    = job->nstages;

@@ -124,7 +124,7 @@ static void judge_policy(World *world, const char *policy, int nranks, int nstag
                                     .policy  = policy};
     world->job.data.context = world->model->context;
     Layout *layout = place(world->region, &world->job, world->model, world->codelets, world->cost,
-                           &world->error);
+                           NULL, &world->error);
     cr_assert(layout, "%s", world->error.text);
     for (uint64_t seed = 1; seed <= BATCHES; seed++) {
         Batch *batch = skewed_batch(world, seed);

@@ -40,7 +40,7 @@ bool policy_plan(Region *region, const ProofCase *on, const char *policy, int nr
                        .policy       = policy};
     Batch   *batch  = skewed_batch(region, &state);
     Cost    *cost   = cost_profile(region, job.device, on->codelets, on->model, error);
-    Layout  *layout = cost ? place(region, &job, on->model, on->codelets, cost, error) : NULL;
+    Layout  *layout = cost ? place(region, &job, on->model, on->codelets, cost, NULL, error) : NULL;
     if (!layout)
         return false;
     Plan *plan = decide(region, &job, on->model, on->codelets, layout, cost, batch, 1.0, error);

@@ -69,7 +69,7 @@ static World *new_world(int nranks, int nstages, int64_t memory)
                                     .device  = "cpu"};
     world->job.data.context = world->model->context;
     world->layout = place(world->region, &world->job, world->model, world->codelets, world->cost,
-                          &world->error);
+                          NULL, &world->error);
     cr_assert(world->layout, "%s", world->error.text);
     world->batch = make_batch(world, 24, 7);
     return world;
