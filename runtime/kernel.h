@@ -32,8 +32,8 @@ enum { PW_ALIGN = 64, PW_MAX_OPERANDS = 24 };
 
 /* A run of tokens of one sequence inside a chunk. Offsets are bytes from the start of the arena.
  * A sequence's keys and values in one layer are one range of rows, a row a token:
- * [keys: KV_HEADS][HEAD_DIM] [values: KV_HEADS][HEAD_DIM]; their gradients are another such range.
- */
+ * [keys: KV_HEADS][HEAD_DIM] [values: KV_HEADS][HEAD_DIM]; their gradients are another such
+ * range. */
 typedef struct PwSegment {
     int32_t row;     /* its first row in the chunk                                             */
     int32_t tokens;  /* > 0                                                                    */

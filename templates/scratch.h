@@ -17,8 +17,8 @@
 #define ATTENTION_KEYS 128
 #define ATTENTION_QUERIES 42
 #define ATTENTION_HEAD_COLUMNS(head_dim) (((head_dim) + 31) / 32 * 32)
-/* K transposed, V, the block's queries and scores; a token: running maximum and sum of each head.
- */
+/* K transposed, V, the block's queries and scores; a token: running maximum and sum of each
+ * head. */
 #define ATTENTION_FORWARD_SCRATCH(head_dim, element_bytes)                                         \
     ((element_bytes) * (ATTENTION_KEYS * ((head_dim) + ATTENTION_HEAD_COLUMNS(head_dim)) +         \
                         ATTENTION_QUERIES * (ATTENTION_KEYS + (head_dim))))

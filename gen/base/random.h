@@ -1,5 +1,5 @@
-/* random: numbers that depend on their seed and place alone (splitmix64), never on earlier calls.
- */
+/* random: numbers that depend on their seed and place alone (splitmix64), never on earlier
+ * calls. */
 #ifndef PIPEWRIGHT_RANDOM_H
 #define PIPEWRIGHT_RANDOM_H
 

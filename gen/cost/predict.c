@@ -197,8 +197,8 @@ static ChunkCosts chunk_costs(Region *region, const Plan *plan, int k, const Pri
     return costs;
 }
 
-/* What lies behind the last operation, seen from there; nothing for chunks that have no orders yet.
- */
+/* What lies behind the last operation, seen from there; nothing for chunks that have no orders
+ * yet. */
 static void price_end(Region *region, const Plan *plan, const Pricing *pricing, PlanCosts *costs)
 {
     double *ends = REGION_ARRAY(region, double, plan->nranks);

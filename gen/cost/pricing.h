@@ -1,6 +1,6 @@
 /* pricing: all that the price of a plan depends on beside the plan; made once per job, or per
- * child. A chunk's unit prices are those of one layer's codelets; predict.c adds them up by stage.
- */
+ * child. A chunk's unit prices are those of one layer's codelets; predict.c adds them up by
+ * stage. */
 #ifndef PIPEWRIGHT_PRICING_H
 #define PIPEWRIGHT_PRICING_H
 

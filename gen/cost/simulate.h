@@ -9,8 +9,8 @@
 bool simulate(Program *program, const Codelets *codelets, const Cost *cost, Error *error);
 
 /* The run of a program none of whose `sent`s wait: when each instruction begins, begin
- * [nranks][ninstructions], and when each message that a rank sends is done, done [nranks][message].
- */
+ * [nranks][ninstructions], and when each message that a rank sends is done, done
+ * [nranks][message]. */
 bool simulate_freely(Program *program, const Codelets *codelets, const Cost *cost, double **begin,
                      double **done, Error *error);
 

@@ -26,8 +26,8 @@ static bool is_tensor_of(const Model *model, int weight, int layer)
     return layer == model->layers ? part == PART_HEAD : part != PART_EMBED && part != PART_HEAD;
 }
 
-/* How many tensors one layer has, in the model's order; up to `wanted` where it is met: its place.
- */
+/* How many tensors one layer has, in the model's order; up to `wanted` where it is met: its
+ * place. */
 static int tensors_of_layer(const Model *model, int layer, int wanted)
 {
     int count = 0;

@@ -1,5 +1,5 @@
-/* lengths: counting, printing as JSON, reading back; and reading a plain list, one length a line.
- */
+/* lengths: counting, printing as JSON, reading back; and reading a plain list, one length a
+ * line. */
 #include "gen/forms/lengths.h"
 
 #include <ctype.h>

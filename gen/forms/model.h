@@ -2,8 +2,8 @@
  *   made by    parse, from lua/models/NAME.lua
  *   read by    differentiate, emit, expand, prove, pack, the runtime's weights (through the
  * artifact) printed    as a table of weights and operations, which reads back A model is: embed,
- * then `layers` times (pre, core, post), then head. Whatever may cross ranks crosses between parts.
- */
+ * then `layers` times (pre, core, post), then head. Whatever may cross ranks crosses between
+ * parts. */
 #ifndef PIPEWRIGHT_MODEL_H
 #define PIPEWRIGHT_MODEL_H
 

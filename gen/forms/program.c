@@ -2,8 +2,8 @@
  *   checks   indices in range, operands as the codelet table has them, sends paired with sents and
  *            receives with waits; the door of every pass that reads a program
  *   not      whether it trains the right thing: that is prove's
- * Listings are in program_listing.c and program_listing_read.c, the stored form in program_store.c.
- */
+ * Listings are in program_listing.c and program_listing_read.c, the stored form in
+ * program_store.c. */
 #include <string.h>
 
 #include "gen/forms/program.h"

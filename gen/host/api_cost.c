@@ -304,8 +304,8 @@ static int64_t *take_wholes(lua_State *lua, int index, int *count, Api *api)
     return value;
 }
 
-/* solve.best_fit(sizes, limit [, room]) -> the bin of each, counted from 1, those of `room` first
- */
+/* solve.best_fit(sizes, limit [, room]) -> the bin of each, counted from 1, those of `room`
+ * first */
 static int best_fit(lua_State *lua)
 {
     Api        *api = api_of(lua);

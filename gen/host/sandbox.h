@@ -36,8 +36,8 @@ typedef struct SandboxResult {
     int          nincluded;
 } SandboxResult;
 
-/* What scripts print goes to stderr. False: the error is the script's (status 2), or fork failed.
- */
+/* What scripts print goes to stderr. False: the error is the script's (status 2), or fork
+ * failed. */
 bool sandbox_run(Region *region, const Sandbox *sandbox, SandboxResult *result, Error *error);
 
 /* For `main` and the C functions that it registers; errors are raised in Lua. */

@@ -16,8 +16,8 @@
 
 enum { INCLUDE_CHARGE = 10 * 1000 };
 
-/* Chunk names: users' begin with '@', ours with '='. Lua cuts long ones; the file's name is enough.
- */
+/* Chunk names: users' begin with '@', ours with '='. Lua cuts long ones; the file's name is
+ * enough. */
 static void load_text(lua_State *lua, const char *text, size_t length, const char *name, char mark)
 {
     const char *shown = strlen(name) < LUA_IDSIZE - 2 ? name : path_name(name);

@@ -331,8 +331,8 @@ static bool has_operand(const Codelet *codelet, const CodeletOperand *wanted)
     return false;
 }
 
-/* The pointer's text in the call; what is met for the first time becomes an operand or a temporary.
- */
+/* The pointer's text in the call; what is met for the first time becomes an operand or a
+ * temporary. */
 static const char *pointer_text(Builder *builder, Symbol symbol, const Argument *argument)
 {
     Codelet       *codelet = builder->codelet;

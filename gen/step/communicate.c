@@ -183,8 +183,8 @@ static bool makes(const Value *value, int rank, int64_t row, int64_t rows)
 }
 
 /* Rows that the operand reads and others make. A dynamic buffer that nobody fills stands for a
- * static one elsewhere. `had`: by piece, whether the rank has it by now; a static one is piece 0.
- */
+ * static one elsewhere. `had`: by piece, whether the rank has it by now; a static one is piece
+ * 0. */
 static void need_operand(Work *work, int rank, int instruction, const Operand *operand, bool *had)
 {
     const Value  *value   = &work->values[work->value[rank][operand->buffer]];

@@ -23,8 +23,8 @@ typedef struct Run {
     json_t     *origins; /* where the job says each field: "policy.slices": "job.lua:7"       */
 } Run;
 
-/* Loads lua/policy/policy.lua with what it is made of, and leaves the function that runs policies.
- */
+/* Loads lua/policy/policy.lua with what it is made of, and leaves the function that runs
+ * policies. */
 static void load_shared(lua_State *lua, Run *run)
 {
     sandbox_load_ours(lua, "policy/policy.lua");

@@ -1,8 +1,8 @@
 /* lower_calls: how a call's operands become buffers.
  *   reads    plan (chunks, chains), codelet table, layout (homes, static map)
  *   writes   one call, and clears ahead of it
- * Generic over the codelet table: what an operand is follows from its role, its rows and its name.
- */
+ * Generic over the codelet table: what an operand is follows from its role, its rows and its
+ * name. */
 #include "gen/step/lower.h"
 
 /* What a call is about. */

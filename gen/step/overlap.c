@@ -36,8 +36,8 @@ static bool touches_buffer(Mover *mover, int instruction, int buffer)
     return false;
 }
 
-/* The earliest place for the receive, walking back over `ahead` operations and the rest of its own.
- */
+/* The earliest place for the receive, walking back over `ahead` operations and the rest of its
+ * own. */
 static int earliest(Mover *mover, int receive, int ahead)
 {
     const Instruction *instructions = mover->rank->instructions;

@@ -608,8 +608,8 @@ static bool write_span(Call *call, const Span *span)
     }
 }
 
-/* An update knows its parameter by the gradient that it reads, and must treat it as the model says.
- */
+/* An update knows its parameter by the gradient that it reads, and must treat it as the model
+ * says. */
 static bool find_parameter(Call *call)
 {
     const Prover *prover = call->site.prover;

@@ -35,8 +35,8 @@ typedef struct Thing {
     int64_t   row_bytes; /* 0: it is one whole, without rows                                    */
 } Thing;
 
-/* Addresses [at, past) of a rank hold bytes of a thing whose row 0 lies, or would lie, at `origin`.
- */
+/* Addresses [at, past) of a rank hold bytes of a thing whose row 0 lies, or would lie, at
+ * `origin`. */
 typedef struct Extent {
     int64_t at, past, origin;
     int     thing;

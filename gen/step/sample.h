@@ -44,8 +44,8 @@ typedef struct Sampler {
 Sampler *sampler_open(Region *region, const Job *job, const TokenIndex *index,
                       const Lengths *lengths, Error *error);
 
-/* To a step whose position is known (Batch.position of the step before, as saved states keep it).
- */
+/* To a step whose position is known (Batch.position of the step before, as saved states keep
+ * it). */
 void sampler_place(Sampler *sampler, int64_t step, int64_t position);
 /* To a step by counting from where it stands, or from the start if the step is earlier. */
 void sampler_seek(Sampler *sampler, int64_t step);

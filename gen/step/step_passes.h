@@ -35,12 +35,12 @@ bool communicate(Program *program, const Codelets *codelets, Error *error);
 /* Posts receives up to `ahead` operations earlier; moves `sent`s to where, by the cost table, they do
  * not wait. `cost` NULL: they stay. */
 bool overlap(Program *program, const Codelets *codelets, const Cost *cost, int ahead, Error *error);
-/* Adds addresses; the peak is known. Peak above capacity: error_input, program->ranks[].peak set.
- */
+/* Adds addresses; the peak is known. Peak above capacity: error_input, program->ranks[].peak
+ * set. */
 bool allocate(Program *program, const Codelets *codelets, Error *error);
 /* Proves all ranks together. `batch` may be NULL (a program from a file): then the sequences are
- * taken from the program's own loads. `layout` likewise: then static addresses are taken on trust.
- */
+ * taken from the program's own loads. `layout` likewise: then static addresses are taken on
+ * trust. */
 bool prove(const Program *program, const Codelets *codelets, const Model *model,
            const Layout *layout, const Batch *batch, Error *error);
 

@@ -1,8 +1,8 @@
 /* RMSNorm: y = gain * x / rms(x) (Zhang and Sennrich 2019, arXiv 1910.07467).
  *   x, y, dx, dy, sum [n][HIDDEN];  gain, dgain [HIDDEN];  scale [n]: 1 / rms, kept for backward
  * With u = gain * dy:  dx = sum + scale * (u - x * scale^2 * mean(u * x)),
- * dgain += dy * x * scale, added up over BLOCK tokens at a time: rounding grows with their number.
- */
+ * dgain += dy * x * scale, added up over BLOCK tokens at a time: rounding grows with their
+ * number. */
 #include "templates/cpu/kernels.h"
 #include "templates/cpu/vector.h"
 

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* Bijective (the finalizer of MurmurHash3), so that a word tells the number that it was made from.
- */
+/* Bijective (the finalizer of MurmurHash3), so that a word tells the number that it was made
+ * from. */
 static uint32_t scramble(uint32_t x)
 {
     x ^= x >> 16;

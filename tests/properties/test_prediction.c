@@ -37,8 +37,8 @@ static void make_world(World *world, TinyShape shape)
     cr_assert(world->cost, "%s", world->error.text);
 }
 
-/* How far the simulated program is from the plan's prediction, as a share; the program is proven.
- */
+/* How far the simulated program is from the plan's prediction, as a share; the program is
+ * proven. */
 static double difference(World *world, Plan *plan, const Batch *batch, const Layout *layout)
 {
     Pricing  pricing;

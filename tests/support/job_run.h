@@ -31,8 +31,8 @@ const char *job_run_corpus(Region *region, int documents, int longest, uint64_t 
 /* Everything up to the first step; weights from the seed. `job` is the text of a job file whose
  * data is "corpus" (in `corpus`). False: see run->error. */
 bool job_run_open(JobRun *run, const char *corpus, const char *job, const char *const *sets);
-/* Plans, proves and runs the next step. `plan`: JSON text to use in place of the policy, or NULL.
- */
+/* Plans, proves and runs the next step. `plan`: JSON text to use in place of the policy, or
+ * NULL. */
 bool job_run_step(JobRun *run, const char *plan);
 void job_run_close(JobRun *run);
 /* From now on steps fill `marks`; arenas are painted before each, so that what nobody wrote is no

@@ -1,5 +1,5 @@
-/* The codelet table of a tiny model: what stands in it, by the rules that the other passes rely on.
- */
+/* The codelet table of a tiny model: what stands in it, by the rules that the other passes rely
+ * on. */
 #include <criterion/criterion.h>
 #include <string.h>
 

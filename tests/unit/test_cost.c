@@ -142,8 +142,8 @@ static bool stands(const json_t *plan, char letter, int chunk, int stage)
     return false;
 }
 
-/* Seconds of the levels' rebuilding on a stage: lean, or deeper. A layer that a border cuts: half.
- */
+/* Seconds of the levels' rebuilding on a stage: lean, or deeper. A layer that a border cuts:
+ * half. */
 static double rebuilding(const json_t *plan, const json_t *costs, Operation o, bool deep)
 {
     const json_t *chunk = json_array_get(json_object_get(plan, "chunks"), (size_t)o.chunk);

@@ -115,8 +115,8 @@ Test(expand, chains_and_borders_inside_layers)
     region_free(region);
 }
 
-/* The first to touch a gradient writes it; where only some of a call's are new, these are cleared.
- */
+/* The first to touch a gradient writes it; where only some of a call's are new, these are
+ * cleared. */
 Test(expand, first_touchers_write)
 {
     Region     *region   = region_new();

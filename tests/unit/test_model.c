@@ -1,5 +1,5 @@
-/* The model's table, its reader and checks, and RoPE's frequencies against their formulas in libm.
- */
+/* The model's table, its reader and checks, and RoPE's frequencies against their formulas in
+ * libm. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>

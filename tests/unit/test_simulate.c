@@ -41,8 +41,8 @@ Test(simulate, a_message_takes_its_time)
     cr_expect_float_eq(seconds_of(listing, 0), 1 + 1 + 2, 1e-12);
 }
 
-/* B is made at 2. Posted when it is needed, at 4, it comes at 5; posted early, it has come by then.
- */
+/* B is made at 2. Posted when it is needed, at 4, it comes at 5; posted early, it has come by
+ * then. */
 Test(simulate, messages_go_beside_the_work)
 {
     static const char listing[] =
