@@ -15,8 +15,7 @@
 const char *const static_names[NSTATICS] = {"master", "gradient", "moment1", "moment2",
                                             "rope",   "norms",    "clip"};
 
-/* Whether the weight is a tensor of its own of this layer (-1: embed, `layers`: head). */
-static bool is_tensor_of(const Model *model, int weight, int layer)
+bool layout_has_tensor(const Model *model, int weight, int layer)
 {
     Part part = model->weights[weight].part;
     if (model->weights[weight].tied >= 0)
@@ -32,7 +31,7 @@ static int tensors_of_layer(const Model *model, int layer, int wanted)
 {
     int count = 0;
     for (int w = 0; w < model->nweights; w++) {
-        if (!is_tensor_of(model, w, layer))
+        if (!layout_has_tensor(model, w, layer))
             continue;
         if (w == wanted)
             return count;
@@ -115,7 +114,7 @@ static void add_tensors(Filling *filling, const Layout *layout, int rank, Static
     const Model *model = filling->model;
     for (int layer = -1; layer <= model->layers; layer++)
         for (int w = 0; w < model->nweights; w++) {
-            if (is_tensor_of(model, w, layer) && layout_home(layout, model, w, layer) == rank)
+            if (layout_has_tensor(model, w, layer) && layout_home(layout, model, w, layer) == rank)
                 add_static(filling, kind, w, layer,
                            model->weights[w].rows * model->weights[w].columns * real_bytes);
         }

@@ -56,7 +56,9 @@ typedef struct Layout {
  * none. */
 int layout_tensors(const Model *model);
 int layout_tensor(const Model *model, int weight, int layer);
-int layout_home(const Layout *layout, const Model *model, int weight, int layer); /* rank */
+/* Whether the weight is a tensor of its own in this layer (-1: embed, `layers`: head). */
+bool layout_has_tensor(const Model *model, int weight, int layer);
+int  layout_home(const Layout *layout, const Model *model, int weight, int layer); /* rank */
 const StaticBuffer *layout_static(const Layout *layout, int rank, StaticKind kind, int weight,
                                   int layer); /* NULL if that rank has none */
 

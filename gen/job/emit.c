@@ -81,15 +81,9 @@ static bool add_tensors(Emitter *emitter)
              "/* name, home, rows, columns; addresses of value, gradient and moments; "
              "deviation of the first values */\nstatic const PwTensor tensors[] = {\n");
     for (int layer = -1; layer <= model->layers; layer++)
-        for (int i = 0; i < model->nweights; i++) {
-            Part part  = model->weights[i].part;
-            int  where = part == PART_EMBED ? -1 : part == PART_HEAD ? (int)model->layers : layer;
-            if (where == layer && model->weights[i].tied < 0 &&
-                (part == PART_EMBED || part == PART_HEAD ||
-                 (layer >= 0 && layer < model->layers)) &&
-                !add_tensors_of(emitter, i, layer))
+        for (int i = 0; i < model->nweights; i++)
+            if (layout_has_tensor(model, i, layer) && !add_tensors_of(emitter, i, layer))
                 return false;
-        }
     text_add(emitter->out, "};\n\n");
     return true;
 }
