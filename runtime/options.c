@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -140,11 +141,15 @@ static bool check(const PwOptions *options, PwError *error)
     return true;
 }
 
-static void find_home(PwOptions *options)
+/* Where there is no /proc, as in a bare root, what it was called by has to do. */
+static void find_home(PwOptions *options, const char *called)
 {
     ssize_t length = readlink("/proc/self/exe", options->home, sizeof options->home - 1);
-    options->home[length > 0 ? length : 0] = 0;
-    char *folder                           = dirname(options->home);
+    if (length > 0)
+        options->home[length] = 0;
+    else
+        snprintf(options->home, sizeof options->home, "%s", called);
+    char *folder = dirname(options->home);
     memmove(options->home, folder, strlen(folder) + 1);
 }
 
@@ -152,7 +157,7 @@ bool pw_options_read(PwOptions *options, int argc, char **argv, PwError *error)
 {
     const char *seconds = getenv("PW_WATCHDOG_SECONDS");
     *options = (PwOptions){.steps = -1, .temperature = 1, .trace_first = -1, .trace_last = -1};
-    find_home(options);
+    find_home(options, argc > 0 ? argv[0] : "");
     if (seconds)
         options->watchdog = strtod(seconds, NULL);
     for (char **at = argv + (argc > 0); *at;)

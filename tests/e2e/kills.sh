@@ -4,7 +4,7 @@
 #   kills.sh AT_RANDOM IN_SAVES IN_RESUMES SEED
 . "$(dirname "$0")/common.sh"
 at_random=$1 in_saves=$2 in_resumes=$3 random_state=$4
-kills=0 runs=0 farthest=0
+kills=0 runs=0 farthest=0 killed_random=0 killed_save=0 killed_resume=0
 
 make_corpus
 make_job 2 '"seq1f1b", slices = 3'
@@ -73,9 +73,11 @@ for what in $(order "$at_random" "$in_saves" "$in_resumes"); do
             continue
         fi
         look
+        eval "killed_$now=\$((killed_$now + 1))"
         [ "$now" != "$what" ] || break
     done
 done
 expect 0 $train
 finished
-echo "$kills kills, $runs runs to the end: the weights of an undisturbed run each time"
+echo "$kills kills ($killed_random at random, $killed_save in saves, $killed_resume in resumes)," \
+    "$runs runs to the end: the weights of an undisturbed run each time"
