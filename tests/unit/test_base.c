@@ -12,25 +12,9 @@
 #include "gen/base/process.h"
 #include "gen/base/random.h"
 #include "gen/base/text.h"
+#include "tests/support/own_folder.h"
 
-static Region *region;
-static char    folder[] = "/tmp/pipewright_base_XXXXXX";
-
-static void open_region(void)
-{
-    region = region_new();
-    cr_assert(mkdtemp(folder) != NULL);
-}
-
-static void close_region(void)
-{
-    Error error;
-    cr_assert(file_remove_tree(folder, &error), "%s", error.text);
-    cr_assert(!file_exists(folder));
-    region_free(region);
-}
-
-TestSuite(base, .init = open_region, .fini = close_region);
+TestSuite(base, .init = open_folder, .fini = close_folder);
 
 Test(base, region_memory_is_zeroed_aligned_and_apart)
 {

@@ -6,24 +6,9 @@
 
 #include "gen/base/file.h"
 #include "gen/data/bigram.h"
+#include "tests/support/own_folder.h"
 
-static Region *region;
-static char    folder[] = "/tmp/pipewright_bigram_XXXXXX";
-
-static void open_region(void)
-{
-    region = region_new();
-    cr_assert(mkdtemp(folder) != NULL);
-}
-
-static void close_region(void)
-{
-    Error error;
-    cr_assert(file_remove_tree(folder, &error), "%s", error.text);
-    region_free(region);
-}
-
-TestSuite(bigram, .init = open_region, .fini = close_region);
+TestSuite(bigram, .init = open_folder, .fini = close_folder);
 
 enum { END = 256 };
 

@@ -12,11 +12,10 @@
 #include "gen/data/record.h"
 #include "gen/data/sources.h"
 #include "gen/data/token_set.h"
+#include "tests/support/own_folder.h"
 
-static Region *region;
-static char    folder[] = "/tmp/pipewright_documents_XXXXXX";
-static Model   model    = {.tokenizer = "bytes", .vocabulary = 257};
-static Job     job;
+static Model model = {.tokenizer = "bytes", .vocabulary = 257};
+static Job   job;
 
 static const char *in_folder(const char *name)
 {
@@ -36,10 +35,9 @@ static void put_text(const char *name, const char *text)
     put(name, text, strlen(text));
 }
 
-static void open_region(void)
+static void set_up(void)
 {
-    region = region_new();
-    cr_assert(mkdtemp(folder) != NULL);
+    open_folder();
     job = (Job){.path   = in_folder("job.lua"),
                 .folder = folder,
                 .model  = &model,
@@ -50,14 +48,7 @@ static void open_region(void)
                            .completion_key = "completion"}};
 }
 
-static void close_region(void)
-{
-    Error error;
-    cr_assert(file_remove_tree(folder, &error), "%s", error.text);
-    region_free(region);
-}
-
-TestSuite(documents, .init = open_region, .fini = close_region);
+TestSuite(documents, .init = set_up, .fini = close_folder);
 
 static DataReport make(void)
 {

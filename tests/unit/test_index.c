@@ -7,6 +7,7 @@
 #include "gen/base/file.h"
 #include "gen/base/random.h"
 #include "gen/data/index.h"
+#include "tests/support/own_folder.h"
 
 /* What Megatron writes for the documents [1 2 3], [4 5] in 16 bits. */
 static const unsigned char vector[] = {
@@ -19,23 +20,7 @@ static const unsigned char vector[] = {
 };
 enum { LENGTHS = 34, OFFSETS = 42, DOCUMENTS = 58 };
 
-static Region *region;
-static char    folder[] = "/tmp/pipewright_index_XXXXXX";
-
-static void open_region(void)
-{
-    region = region_new();
-    cr_assert(mkdtemp(folder) != NULL);
-}
-
-static void close_region(void)
-{
-    Error error;
-    cr_assert(file_remove_tree(folder, &error), "%s", error.text);
-    region_free(region);
-}
-
-TestSuite(index, .init = open_region, .fini = close_region);
+TestSuite(index, .init = open_folder, .fini = close_folder);
 
 Test(index, megatrons_bytes_are_read)
 {

@@ -13,25 +13,15 @@
 #include "gen/forms/job.h"
 #include "gen/job/emit.h"
 #include "gen/job/field_line.h"
-
-static Region *region;
-static char    folder[] = "/tmp/pipewright-job-XXXXXX";
+#include "tests/support/own_folder.h"
 
 static void set_up(void)
 {
-    region = region_new();
-    cr_assert(mkdtemp(folder));
+    open_folder();
     cr_assert(chdir(folder) == 0);
 }
 
-static void tear_down(void)
-{
-    Error error;
-    file_remove_tree(folder, &error);
-    region_free(region);
-}
-
-TestSuite(job, .init = set_up, .fini = tear_down);
+TestSuite(job, .init = set_up, .fini = close_folder);
 
 static const char *const longdocs =
     "return job {\n"

@@ -13,24 +13,9 @@
 #include "gen/base/file.h"
 #include "gen/base/text.h"
 #include "gen/host/sandbox.h"
+#include "tests/support/own_folder.h"
 
-static Region *region;
-static char    folder[] = "/tmp/pipewright-sandbox-XXXXXX";
-
-static void set_up(void)
-{
-    region = region_new();
-    cr_assert(mkdtemp(folder));
-}
-
-static void tear_down(void)
-{
-    Error error;
-    file_remove_tree(folder, &error);
-    region_free(region);
-}
-
-TestSuite(sandbox, .init = set_up, .fini = tear_down);
+TestSuite(sandbox, .init = open_folder, .fini = close_folder);
 
 static const char *write_script(const char *name, const char *text)
 {
