@@ -19,13 +19,12 @@ const char *const step_passes[8] = {"sample",  "decide",   "expand", "communicat
 /* Adds the time since the last call to a pass; times decide nothing, they are only printed. */
 static void count_time(Step *step, int pass)
 {
-    static double   last;
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     double now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
     if (pass >= 0)
-        step->seconds[pass] += now - last;
-    last = now;
+        step->seconds[pass] += now - step->clock;
+    step->clock = now;
 }
 
 /* The table that `tune` kept beside the job, or the shipped profile of the device. */
@@ -75,32 +74,11 @@ bool compile_job(Region *region, const char *path, const char *const *sets, bool
                 place(region, out->job, out->model, out->codelets, out->cost, out->lengths, error));
 }
 
-/* The plan of this step out of a file of plans, one after the other. */
-static Plan *plan_from_file(const Compilation *c, const Step *step, Error *error)
+bool compile_from(Compilation *c, const char *path, Error *error)
 {
-    size_t       length, place = 0;
-    json_error_t where;
-    char        *text = file_read(step->region, c->plan_path, (size_t)1 << 30, &length, error);
-    while (text && place + strspn(text + place, " \t\r\n") < length) {
-        json_t *plan = json_loadb(text + place, length - place,
-                                  JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &where);
-        if (!plan)
-            return error_input(error, "%s: %s, at byte %zu", c->plan_path, where.text,
-                               place + (size_t)where.position),
-                   NULL;
-        json_int_t number = json_integer_value(json_object_get(plan, "step"));
-        json_decref(plan);
-        if (number == step->batch->step)
-            return plan_read(step->region,
-                             region_format(step->region, "%.*s", where.position, text + place),
-                             c->plan_path, c->model->layers, error);
-        place += (size_t)where.position;
-    }
-    if (text)
-        error_input(error,
-                    "%s: found no plan of step %lld; every step that is built or run needs one",
-                    c->plan_path, (long long)step->batch->step);
-    return NULL;
+    c->plan_path = path;
+    c->plans     = path ? plan_file_open(c->region, path, error) : NULL;
+    return !path || c->plans;
 }
 
 /* One try of decide to allocate. The first posts receives early and `sent`s late; others do not;
@@ -109,9 +87,10 @@ static bool try_lowering(const Compilation *c, Step *step, int try, Error *error
 {
     double share = try < 2 ? 1.0 : 1.0 - 0.1 * (try - 1);
     if (try != 1) {
-        step->plan = c->plan_path ? plan_from_file(c, step, error)
-                                  : decide(step->region, c->job, c->model, c->codelets, c->layout,
-                                           c->cost, step->batch, share, error);
+        step->plan = c->plans ? plan_file_step(c->plans, step->region, step->batch->step,
+                                               c->model->layers, error)
+                              : decide(step->region, c->job, c->model, c->codelets, c->layout,
+                                       c->cost, step->batch, share, error);
         if (!step->plan || !plan_check(step->plan, c->model, step->batch, c->layout, error))
             return false;
         count_time(step, DECIDE);
@@ -142,7 +121,7 @@ static bool lower(const Compilation *c, Step *step, Error *error)
             step->plan->tries = tries.length ? tries.at : NULL;
             return true;
         }
-        if (!step->program || step->program->ranks[0].peak < 0 || (c->plan_path && try == 1))
+        if (!step->program || step->program->ranks[0].peak < 0 || (c->plans && try == 1))
             return false; /* not a question of capacity, or nothing is left to change */
         text_add(&tries, "%s%s: %s", tries.length ? "; " : "", what[try], error->text);
     }

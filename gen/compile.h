@@ -10,6 +10,7 @@
 #define PIPEWRIGHT_COMPILE_H
 
 #include "gen/data/documents.h"
+#include "gen/forms/plan_file.h"
 #include "gen/job/job_passes.h"
 #include "gen/step/step_passes.h"
 #include "gen/step/sample.h"
@@ -28,7 +29,8 @@ typedef struct Compilation {
     const char *data_hash;   /* of the token set's .idx, or of the lengths; "" before either     */
     const char *prompt_hash; /* of its .prompt; "" where there is none                          */
     const char *cost_path;   /* the measured table that was used, or NULL: the shipped profile   */
-    const char *plan_path;   /* --from: a file of plans in place of the policy, or NULL          */
+    const char *plan_path; /* --from: a file of plans in place of the policy, or NULL            */
+    PlanFile   *plans;     /* opened                                                           */
 } Compilation;
 
 /* What is made for one step; everything is in `region`. */
@@ -38,6 +40,7 @@ typedef struct Step {
     Plan    *plan;
     Program *program;
     double   seconds[8]; /* of each pass, as step_passes names them                             */
+    double   clock;      /* when the last of them ended                                        */
 } Step;
 
 extern const char *const step_passes[8];
@@ -49,6 +52,9 @@ bool compile_job(Region *region, const char *path, const char *const *sets, bool
 
 /* Where `tune` keeps a job's cost table: JOB.cost.json beside the job. */
 char *cost_path(Region *region, const Job *job);
+
+/* From now on a file of plans stands in for the policy; NULL: it does not. */
+bool compile_from(Compilation *job, const char *path, Error *error);
 
 /* Runs the passes of step `number` (counts from 0). Steps may be asked for in any order; rising is
  * fast. The step's forms are in a region of its own: free it with region_free(step.region). */

@@ -26,8 +26,8 @@ static bool run(const Arguments *arguments, Error *error)
     if (!folder)
         folder = region_format(arguments->region, "%s.trainer",
                                path_without(arguments->region, arguments->words[0], ".lua"));
-    job.plan_path = argument(arguments, "from");
-    if (!pack(&job, folder, pack_options, error))
+    if (!compile_from(&job, argument(arguments, "from"), error) ||
+        !pack(&job, folder, pack_options, error))
         return false;
     printf("%s: %s for %s; run it with %s/train --data %s --out RUN\n", folder,
            text_count(job.region, pack_options.steps, "step"),

@@ -90,8 +90,8 @@ static bool run(const Arguments *arguments, Error *error)
         !compile_job(arguments->region, arguments->words[0], with_policy(arguments), true, &job,
                      error))
         return false;
-    job.plan_path = argument(arguments, "from");
-    if (!compile_step(&job, number, &step, error))
+    if (!compile_from(&job, argument(arguments, "from"), error) ||
+        !compile_step(&job, number, &step, error))
         return false;
     Text       text  = text_new(step.region);
     PlanCosts *costs = step.plan->costs;

@@ -204,14 +204,13 @@ static bool run_job(const Arguments *arguments, Error *error)
             "%s: the job knows only lengths; plan, tune and build take them, training "
             "needs documents: data = text {...}, jsonl {...} or token_set {...}",
             arguments->words[0]);
-    job.plan_path        = argument(arguments, "from");
     const char *artifact = path_join(region, run, "trainer");
     const char *ring     = path_join(region, artifact, "programs.pw");
     Resume      resume   = {arguments, run, 0};
     PackOptions packing  = {
          .compile = true, .quiet = true, .reuse = true, .accept = ask_where, .context = &resume};
-    if (!file_make_folders(run, error) || !lock_run(region, run, error) ||
-        !pack(&job, artifact, packing, error))
+    if (!compile_from(&job, argument(arguments, "from"), error) || !file_make_folders(run, error) ||
+        !lock_run(region, run, error) || !pack(&job, artifact, packing, error))
         return false;
     if (resume.step >= steps)
         return printf("%s: has %s of the %lld asked for; raise --steps to go on\n", run,

@@ -212,12 +212,12 @@ bool job_run_step(JobRun *run, const char *plan)
     PwError error = {0};
     if (plan) {
         const char *path = path_join(run->region, run->folder, "plan.json");
-        if (!file_write(path, plan, strlen(plan), &run->error))
+        if (!file_write(path, plan, strlen(plan), &run->error) ||
+            !compile_from(&run->job, path, &run->error))
             return false;
-        run->job.plan_path = path;
     }
-    bool good          = compile_step(&run->job, run->step, &step, &run->error);
-    run->job.plan_path = NULL;
+    bool good = compile_step(&run->job, run->step, &step, &run->error);
+    compile_from(&run->job, NULL, &run->error);
     if (!good)
         return false;
     Text stored = text_new(step.region);
