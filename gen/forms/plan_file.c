@@ -41,20 +41,26 @@ static size_t next_begin(const PlanFile *file)
     return file->place + strspn(file->text + file->place, " \t\r\n");
 }
 
+/* What is no plan ends a lap: plans ahead of it may still be asked for. */
 Plan *plan_file_step(PlanFile *file, Region *region, int64_t step, int64_t layers, Error *error)
 {
-    size_t     last = file->place;
+    size_t     last = file->place, begin;
     json_int_t found;
+    bool       broken = false;
     for (int lap = 0; lap < 2; lap++, file->place = 0)
-        for (size_t begin; (begin = next_begin(file)) < (lap ? last : file->length);) {
-            if (!pass_plan(file, begin, &found, error))
-                return NULL;
+        while ((begin = next_begin(file)) < (lap ? last : file->length)) {
+            if (!pass_plan(file, begin, &found, error)) {
+                broken = true;
+                break;
+            }
             int length = (int)(file->place - begin);
             if (found == step)
                 return plan_read(region, region_format(region, "%.*s", length, file->text + begin),
                                  file->path, layers, error);
         }
-    error_input(error, "%s: found no plan of step %lld; every step that is built or run needs one",
-                file->path, (long long)step);
+    if (!broken)
+        error_input(error,
+                    "%s: found no plan of step %lld; every step that is built or run needs one",
+                    file->path, (long long)step);
     return NULL;
 }
