@@ -83,9 +83,13 @@ static bool copy_first_weights(const Packing *p)
     int         count;
     if (!job->train.from)
         return true;
-    const char *from  = *job->train.from == '/' ? job->train.from
-                                                : path_join(p->region, job->folder, job->train.from);
-    char      **names = file_names(p->region, from, &count, p->error);
+    const char *from = *job->train.from == '/' ? job->train.from
+                                               : path_join(p->region, job->folder, job->train.from);
+    if (!file_is_folder(from))
+        return error_at(p->error, ((Place){job->path, 0}), .field = "train.from", .found = from,
+                        .expected = "a Hugging Face folder",
+                        .remedy   = "name one, or leave the field out to start from the seed");
+    char **names = file_names(p->region, from, &count, p->error);
     if (!names || !file_make_folders(to, p->error))
         return false;
     for (int i = 0; i < count; i++)

@@ -19,7 +19,8 @@ static const char help[] =
     "                                               set moved\n"
     "  train --generate PROGRAM.pw --prompt-file F --out RUN/   tokens in, tokens out, as numbers\n"
     "  train --where --out RUN/                     the step that comes next there\n"
-    "  train --self                                 SHA-256 of this file, and its toolchain\n"
+    "  train --built FILE                           what a build script notes of FILE, this "
+    "trainer\n"
     "  train --export FOLDER --out RUN/             the newest saved weights as a Hugging Face "
     "folder\n"
     "  train --measure POINTS.json                  seconds of codelets and messages, as JSON\n"
@@ -55,6 +56,7 @@ static const Option table[] = {
     {"--prompt-file", TEXT, FIELD(prompt), PW_MODE_TRAIN},
     {"--measure", TEXT, FIELD(points), PW_MODE_MEASURE},
     {"--export", TEXT, FIELD(folder), PW_MODE_EXPORT},
+    {"--built", TEXT, FIELD(executable), PW_MODE_BUILT},
     {"--seed", WHOLE, FIELD(seed), PW_MODE_TRAIN},
     {"--temperature", REAL, FIELD(temperature), PW_MODE_TRAIN},
     {"--watchdog", REAL, FIELD(watchdog), PW_MODE_TRAIN},
@@ -108,8 +110,6 @@ static bool take_option(PwOptions *options, char ***at, PwError *error)
         return options->mode = PW_MODE_EVALUATE, true;
     if (strcmp(name, "--where") == 0)
         return options->mode = PW_MODE_WHERE, true;
-    if (strcmp(name, "--self") == 0)
-        return options->mode = PW_MODE_SELF, true;
     if (strcmp(name, "--trace-steps") == 0 && **at)
         return take_trace(options, *(*at)++, error);
     for (const Option *option = table; option < table + sizeof table / sizeof *table; option++) {
@@ -133,7 +133,7 @@ static bool check(const PwOptions *options, PwError *error)
         return pw_input(error,
                         "--data PREFIX is missing: the token set, PREFIX.idx and PREFIX.bin");
     bool alone = options->mode == PW_MODE_MEASURE || options->mode == PW_MODE_HELP ||
-                 options->mode == PW_MODE_SELF;
+                 options->mode == PW_MODE_BUILT;
     if (!alone && !options->out)
         return pw_input(error, "--out RUN/ is missing: the folder of the run");
     if (options->mode == PW_MODE_GENERATE && !options->prompt)

@@ -13,7 +13,7 @@ typedef enum PwMode {
     PW_MODE_MEASURE,
     PW_MODE_EXPORT,
     PW_MODE_WHERE,
-    PW_MODE_SELF,
+    PW_MODE_BUILT,
     PW_MODE_HELP,
 } PwMode;
 
@@ -25,6 +25,7 @@ typedef struct PwOptions {
     const char *program, *prompt;        /* generate                                              */
     const char *points;                  /* measure                                               */
     const char *folder;                  /* export                                                */
+    const char *executable;              /* built                                                 */
     int64_t     steps;                   /* in all; -1: as many as the job says                   */
     int64_t     seed;                    /* generate                                              */
     double      temperature;             /* generate; 0: the likeliest token                      */

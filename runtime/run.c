@@ -110,13 +110,14 @@ bool pw_where(const PwJob *job, const PwOptions *options, PwError *error)
     return good;
 }
 
-/* Asked by the build script, which has no other way to hash. */
-bool pw_self(PwError *error)
+/* Size, SHA-256 and toolchain of this executable: the build script has no other way to hash, and
+ * there may be no /proc to find it by. */
+bool pw_built(const PwOptions *options, PwError *error)
 {
     char       hash[65];
     int64_t    bytes;
     PwJsonText text = {0};
-    if (!pw_disk_hash("/proc/self/exe", hash, &bytes, error))
+    if (!pw_disk_hash(options->executable, hash, &bytes, error))
         return false;
     pw_json_add_string(&text, pw_toolchain());
     printf("{\"format\": \"pipewright-built-1\", \"bytes\": %lld, \"sha256\": \"%s\", "

@@ -29,7 +29,7 @@ bool pw_evaluate(const PwJob *job, const PwOptions *options, PwError *error);
 bool pw_generate(const PwJob *job, const PwOptions *options, PwError *error);
 bool pw_measure(const PwJob *job, const PwOptions *options, PwError *error);
 bool pw_where(const PwJob *job, const PwOptions *options, PwError *error);
-bool pw_self(PwError *error); /* size and SHA-256 of the executable, and its toolchain          */
+bool pw_built(const PwOptions *options, PwError *error);
 bool pw_export(const PwJob *job, const PwOptions *options, PwError *error);
 
 /* Fused multiply-adds a second, counted twice each, of all ranks together, measured now. */

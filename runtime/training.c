@@ -95,14 +95,13 @@ static bool find_evaluation(Training *training, PwError *error)
 static void say_how_it_starts(Training *training)
 {
     const PwRun *run = &training->run;
-    if (!run->resumed) {
-        pw_metrics_note(&training->metrics, "%s: %d ranks on %d cores, %s, from step 0",
-                        run->job->name, run->job->nranks, run->team.ncores, pw_toolchain());
+    int          n = run->job->nranks, cores = run->team.ncores;
+    pw_metrics_note(&training->metrics, "%s: %d rank%s on %d core%s, %s, %s%s", run->job->name, n,
+                    n == 1 ? "" : "s", cores, cores == 1 ? "" : "s", pw_toolchain(),
+                    run->resumed ? "goes on from " : "from step 0",
+                    run->resumed ? run->state.folder : "");
+    if (!run->resumed)
         return;
-    }
-    pw_metrics_note(&training->metrics, "%s: %d ranks on %d cores, %s, goes on from %s",
-                    run->job->name, run->job->nranks, run->team.ncores, pw_toolchain(),
-                    run->state.folder);
     if (strcmp(run->state.code_hash, run->job->code_hash) != 0)
         pw_metrics_note(&training->metrics,
                         "the state was written by other code (%.16s; this is "

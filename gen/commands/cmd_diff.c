@@ -24,12 +24,15 @@ static json_t *load(Region *region, const char *folder, const char *name, Error 
     return tree;
 }
 
+/* A row of a measured table can be long: its beginning is enough to see which it is. */
 static const char *value_text(Region *region, json_t *value)
 {
+    enum { MOST = 64 };
     if (!value)
         return "(none)";
-    char       *text = json_dumps(value, JSON_ENCODE_ANY | JSON_SORT_KEYS);
-    const char *copy = region_copy(region, text);
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
+    const char *copy =
+        region_format(region, "%.*s%s", MOST, text, strlen(text) > MOST ? " ..." : "");
     free(text);
     return copy;
 }

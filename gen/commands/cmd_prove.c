@@ -75,6 +75,8 @@ static bool run(const Arguments *arguments, Error *error)
     const char *folder = is_artifact(region, word) ? word : argument(arguments, "artifact");
     int64_t     count  = 0;
     Compilation job;
+    if (!folder && file_is_folder(word))
+        return run_artifact(region, word, error) != NULL;
     if (!folder)
         return error_input(error,
                            "pipewright prove %s: --artifact TRAINER is missing: a listing "

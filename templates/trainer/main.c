@@ -18,8 +18,8 @@ static bool run_mode(const PwOptions *options, PwError *error)
         return pw_measure(&pw_job, options, error);
     case PW_MODE_WHERE:
         return pw_where(&pw_job, options, error);
-    case PW_MODE_SELF:
-        return pw_self(error);
+    case PW_MODE_BUILT:
+        return pw_built(options, error);
     case PW_MODE_EXPORT:
         return pw_export(&pw_job, options, error);
     case PW_MODE_HELP:

@@ -91,6 +91,10 @@ expect 0 "$PIPEWRIGHT" verify run
 says "the token set that the programs were made for"
 expect 0 "$PIPEWRIGHT" prove run
 says "proven"
+expect 2 "$PIPEWRIGHT" prove corpus
+says "found no artifact"
+expect 2 "$PIPEWRIGHT" build job.lua $small --set train.from=nowhere -o nothing
+says 'train.from: found "nowhere", expected a Hugging Face folder'
 expect 0 "$PIPEWRIGHT" diff run run
 says "0 differences"
 expect 0 "$PIPEWRIGHT" report run

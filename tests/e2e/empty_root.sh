@@ -58,6 +58,7 @@ give $(cat headers.txt)
 
 inside="cd /job && trainer/build && trainer/train --data job.data/tokens --out run"
 expect 0 chroot root /bin/sh -c "$inside"
+expect 0 "$PIPEWRIGHT" verify root/job/trainer
 cmp run/states/step-40/master.safetensors root/job/run/states/step-40/master.safetensors ||
     fail "other weights than outside"
 echo "built and trained in a root of $(find root -type f ! -path 'root/job/*' | wc -l) files: the" \
