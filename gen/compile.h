@@ -1,11 +1,12 @@
 /* compile: both lists of passes, in order. Read this first.
  *
- *   once per job     parse -> differentiate -> fuse -> (emit, tune) -> place
+ *   once per job     parse -> differentiate -> fuse -> (tune before, or profile) -> place -> emit
  *   for every step   sample -> decide -> expand -> communicate -> overlap -> allocate -> prove
  *
- * The driver prints, checks and times after each; no pass calls another. Where addresses cost more
- * than the capacity allows it repeats decide to allocate, at most TRIES times: first without early
- * receives, then with a policy that is shown less capacity; the plan notes the tries. */
+ * pack asks for emit, when there is a folder to print to. The driver checks and times after each
+ * pass; none calls another. Where addresses cost more than the capacity allows it repeats decide to
+ * allocate, at most TRIES times: first without early receives, then with a policy that is shown
+ * less capacity; the plan notes the tries. */
 #ifndef PIPEWRIGHT_COMPILE_H
 #define PIPEWRIGHT_COMPILE_H
 

@@ -2,19 +2,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gen/base/file.h"
 #include "gen/base/text.h"
 #include "gen/commands/job_command.h"
+#include "gen/cost/seconds.h"
 
 static const Option options[] = {
     {"form", "FORM", "job, lengths, model, layout, codelets, cost, batch, plan or program"},
     {"step", "T", "of batch, plan and program: which step; default 0"},
     {"rank", "R", "of program: only this rank"},
     {"held-out", NULL, "of batch: the sequences of held-out documents"},
+    {"from", "FILE", "reads the form from FILE, as show printed it, in place of making it"},
     {0},
 };
 
 static const char *const forms[] = {"job",  "lengths", "model", "layout",  "codelets",
                                     "cost", "batch",   "plan",  "program", NULL};
+
+static void print_plan(const Plan *plan, Text *out)
+{
+    plan_print(plan, out);
+    text_add(out, "\n");
+}
 
 static bool show_step(const Arguments *arguments, Compilation *job, const char *form, Text *text,
                       Error *error)
@@ -37,10 +46,9 @@ static bool show_step(const Arguments *arguments, Compilation *job, const char *
         return false;
     if (!strcmp(form, "batch"))
         batch_print(step.batch, text);
-    else if (!strcmp(form, "plan")) {
-        plan_print(step.plan, text);
-        text_add(text, "\n");
-    } else if (rank >= 0)
+    else if (!strcmp(form, "plan"))
+        print_plan(step.plan, text);
+    else if (rank >= 0)
         program_print_rank(step.program, job->codelets, (int)rank, text);
     else
         program_print(step.program, job->codelets, text);
@@ -66,6 +74,42 @@ static bool show_job(const Compilation *job, const char *form, Text *text)
     return true;
 }
 
+/* A form that somebody wrote or changed: read, checked, printed as it was understood. */
+static bool show_file(const Arguments *arguments, const Compilation *job, const char *form,
+                      Text *out, Error *error)
+{
+    Region     *region = arguments->region;
+    const char *path   = argument(arguments, "from");
+    char       *text   = file_read(region, path, (size_t)1 << 30, NULL, error);
+#define FORM(NAME, TYPE, READ, CHECK, PRINT)                                                       \
+    if (text && !strcmp(form, NAME)) {                                                             \
+        TYPE *read = READ;                                                                         \
+        bool  good = read && CHECK;                                                                \
+        if (good)                                                                                  \
+            PRINT;                                                                                 \
+        return good;                                                                               \
+    }
+    FORM("job", Job, job_read(region, text, path, error), true, job_print(read, out))
+    FORM("lengths", Lengths, lengths_read(region, text, path, error), true,
+         lengths_print(read, out))
+    FORM("model", Model, model_read(region, text, path, error), model_check(read, error),
+         model_print(read, out))
+    FORM("layout", Layout, layout_read(region, text, path, job->model->layers, error), true,
+         layout_print(read, job->model, out))
+    FORM("codelets", Codelets, codelets_read(region, text, path, error),
+         codelets_check(read, job->model, error), codelets_print(read, job->model, out))
+    FORM("cost", Cost, cost_read(region, text, path, error),
+         cost_covers(read, job->codelets, error), cost_print(read, out))
+    FORM("batch", Batch, batch_read(region, text, path, error), true, batch_print(read, out))
+    FORM("plan", Plan, plan_read(region, text, path, job->model->layers, error),
+         plan_check(read, job->model, NULL, job->layout, error), print_plan(read, out))
+    FORM("program", Program, program_read(region, text, path, job->codelets, error),
+         program_check(read, job->codelets, job->model, error),
+         program_print(read, job->codelets, out))
+#undef FORM
+    return false;
+}
+
 static bool run(const Arguments *arguments, Error *error)
 {
     const char *form = argument(arguments, "form");
@@ -84,8 +128,15 @@ static bool run(const Arguments *arguments, Error *error)
     }
     bool needs_data = strcmp(form, "job") && strcmp(form, "model") && strcmp(form, "codelets") &&
                       strcmp(form, "cost");
-    if (!open_job(arguments, needs_data, &job, error) ||
-        (!show_job(&job, form, &text) && !show_step(arguments, &job, form, &text, error)))
+    bool reads = argument(arguments, "from") != NULL;
+    if (reads && (argument(arguments, "step") || argument(arguments, "rank") ||
+                  argument(arguments, "held-out")))
+        return error_input(error, "--from: shows all of the file; leave --step, --rank and "
+                                  "--held-out out");
+    if (!open_job(arguments, needs_data, &job, error))
+        return false;
+    if (reads ? !show_file(arguments, &job, form, &text, error)
+              : !show_job(&job, form, &text) && !show_step(arguments, &job, form, &text, error))
         return false;
     fwrite(text.at, 1, text.length, stdout);
     return true;

@@ -48,7 +48,7 @@ bool open_artifact(Region *region, const char *folder, Compilation *job, Error *
            (text = read_form(region, folder, "inputs/codelets.txt", &path, error)) &&
            (job->codelets = codelets_read(region, text, path, error)) &&
            (text = read_form(region, folder, "inputs/layout.txt", &path, error)) &&
-           (job->layout = layout_read(region, text, path, error)) &&
+           (job->layout = layout_read(region, text, path, job->model->layers, error)) &&
            (text = read_form(region, folder, "inputs/cost.json", &path, error)) &&
            (job->cost = cost_read(region, text, path, error));
 }

@@ -250,17 +250,23 @@ static bool read_rank(Lines *lines, int number, RankLayout *rank)
     return true;
 }
 
-Layout *layout_read(Region *region, const char *text, const char *name, Error *error)
+Layout *layout_read(Region *region, const char *text, const char *name, int64_t layers,
+                    Error *error)
 {
     Lines   lines  = {region, text, name, 0, error};
     Layout *layout = REGION_NEW(region, Layout);
-    int64_t layers;
+    int64_t found;
     if (sscanf(next_line(&lines),
                "layout: %d ranks, %d stages, %" SCNd64 " layers, reals of %d bytes",
-               &layout->nranks, &layout->nstages, &layers, &layout->real_bytes) != 4 ||
+               &layout->nranks, &layout->nstages, &found, &layout->real_bytes) != 4 ||
         layout->nranks < 1 || layout->nranks > 1 << 20 || layout->nstages < 1 ||
-        layout->nstages > 1 << 20 || layers < 0 || layers > 1 << 20) {
+        layout->nstages > 1 << 20) {
         bad_line(&lines, "\"layout: N ranks, N stages, N layers, reals of N bytes\"");
+        return NULL;
+    }
+    if (found != layers) {
+        error_input(error, "%s:1: found %" PRId64 " layers, expected the model's %" PRId64, name,
+                    found, layers);
         return NULL;
     }
     if (!read_stages(&lines, layout, layers) || !read_homes(&lines, layout, layers))

@@ -64,7 +64,8 @@ const StaticBuffer *layout_static(const Layout *layout, int rank, StaticKind kin
 
 /* Fills `ranks` (addresses of the static part) from `homes`. */
 void    layout_place_statics(Region *region, Layout *layout, const Model *model);
-Layout *layout_read(Region *region, const char *text, const char *name, Error *error);
+Layout *layout_read(Region *region, const char *text, const char *name, int64_t layers,
+                    Error *error); /* of a model with so many layers */
 void    layout_print(const Layout *layout, const Model *model, Text *out);
 
 #endif

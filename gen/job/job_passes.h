@@ -1,5 +1,5 @@
-/* job_passes: once per job, in their order: parse (gen/forms/job.h), differentiate, fuse, emit, tune
- * (tune.h), place. gen/compile.c calls them; none calls another. */
+/* job_passes: once per job, in their order: parse (gen/forms/job.h), differentiate, fuse, profile or
+ * tune (tune.h), place, emit. gen/compile.c calls them, pack the last; none calls another. */
 #ifndef PIPEWRIGHT_JOB_PASSES_H
 #define PIPEWRIGHT_JOB_PASSES_H
 

@@ -1,6 +1,8 @@
-/* cost_profile: a cost table from a machine's profile, for machines that nobody has measured.
+/* profile: a cost table from a machine's profile, for machines that nobody has measured.
  *   reads    lua/machines/NAME.lua; each codelet's flops and bytes
  *   writes   a cost table of the same form as a measured one
+ *   fails    a profile that lacks a field, or has one that is none
+ *   stands   where tune has not been: beside it, ahead of place
  * A codelet takes a constant, its flops at the machine's rate and its bytes at the memory's. */
 #include <lauxlib.h>
 #include <string.h>

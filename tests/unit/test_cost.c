@@ -313,7 +313,8 @@ Test(cost, layout_reads_back_and_its_statics_do_not_overlap)
         make_world(&world, seed);
         Text text = text_new(world.region), again = text_new(world.region);
         layout_print(world.made.layout, world.model, &text);
-        Layout *read = layout_read(world.region, text.at, "layout", &world.error);
+        Layout *read =
+            layout_read(world.region, text.at, "layout", world.model->layers, &world.error);
         cr_assert(read, "%s", world.error.text);
         layout_print(read, world.model, &again);
         cr_assert_str_eq(text.at, again.at);
