@@ -77,6 +77,22 @@ says "was trained on other tokens"
 expect 0 "$PIPEWRIGHT" build foreign.lua --steps 4 --no-compile -o foreign/again
 grep -q "$(sha256sum <foreign/tokens.bin | cut -d ' ' -f 1)" foreign/again/manifest.json || fail "no hash"
 
+# A trainer for another kind of processor: its bits are others, so it has to be asked for.
+mkdir plain
+cp -r run/trainer run/states plain
+(
+    cd plain/trainer
+    cc=$(CFLAGS=-O1 ./build --flags)
+    $cc -c runtime/saved_state.c -o objects/runtime.saved_state.o
+    $cc objects/*.o -o train -lm
+)
+other="plain/trainer/train --data job.data/tokens --out plain --programs stored/programs.pw --steps 8"
+expect 2 $other
+says "and would give other bits; --accept-toolchain goes on all the same"
+expect 2 plain/trainer/train --where --out plain
+expect 0 $other --accept-toolchain
+grep -q "was written by another toolchain (.*), accepted" plain/log.txt || fail "$(cat plain/log.txt)"
+
 # A folder for the run is made with those that it lies in; a plain file is no folder.
 expect 0 $train --steps 1 --out in/a/folder
 expect 2 $train --out job.lua
