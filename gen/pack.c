@@ -17,6 +17,7 @@
 #include "gen/base/process.h"
 #include "gen/data/record.h"
 #include "gen/evaluation.h"
+#include "gen/step/emit_program.h"
 
 /* What is being packed, and where. */
 typedef struct Packing {
@@ -130,14 +131,14 @@ static const char *policy_hash(const Packing *p)
     return hash_bytes(p->region, text.at, text.length);
 }
 
-static bool write_code(const Packing *p)
+static bool write_code(const Packing *p, PackOptions options)
 {
     Emitted      emitted = {0};
     Compilation *job     = p->job;
     JobHashes hashes = {job_hash(job, p->region), job->data_hash, p->tokens_hash, job->prompt_hash,
                         policy_hash(p)};
     if (!hashes.policy || !emit(p->region, job->job, job->model, job->codelets, job->layout, hashes,
-                                &emitted, p->error))
+                                options.as_code ? options.steps : 0, &emitted, p->error))
         return false;
     for (int i = 0; i < emitted.nfiles; i++)
         if (!write_text(p, path_join(p->region, "code", emitted.files[i].name),
@@ -182,16 +183,37 @@ static bool write_inputs(const Packing *p)
            copy_policy(p);
 }
 
-static bool store_step(const Packing *p, RingWriter *ring, int64_t number)
+/* The stored program as C; `hash` gets that of its bytes. */
+static bool write_step_code(const Packing *p, const Text *stored, const char **hash)
+{
+    Region          *region  = stored->region;
+    Text             code    = text_new(region);
+    const PwProgram *program = (const PwProgram *)(const void *)stored->at;
+    emit_program(program, p->job->codelets, p->job->model, &code);
+    *hash = hash_bytes(p->region, stored->at, stored->length);
+    return write_text(p, region_format(region, "code/step_%lld.c", (long long)program->step),
+                      code.at, code.length);
+}
+
+/* `hash`: NULL where steps are not printed as code. */
+static bool store_step(const Packing *p, RingWriter *ring, int64_t number, const char **hash)
 {
     Step step;
     if (!compile_step(p->job, number, &step, p->error))
         return false;
     Text stored = text_new(step.region);
     program_store(step.program, p->job->codelets, &stored);
-    bool good = ring_append(ring, stored.at, stored.length, false, p->error);
+    bool good = ring_append(ring, stored.at, stored.length, false, p->error) &&
+                (!hash || write_step_code(p, &stored, hash));
     region_free(step.region);
     return good;
+}
+
+static bool write_step_table(const Packing *p, const char *const *hashes, int64_t steps)
+{
+    Text table = text_new(p->region);
+    emit_program_table(hashes, steps, p->job->layout->nranks, &table);
+    return write_text(p, "code/steps.c", table.at, table.length);
 }
 
 static bool write_programs(const Packing *p, PackOptions options)
@@ -201,17 +223,20 @@ static bool write_programs(const Packing *p, PackOptions options)
         return true; /* a live ring is made by `run`, where it is used */
     if (!ring_create(path, options.steps, RING_UNBOUNDED, 0, p->error))
         return false;
-    RingWriter *ring = ring_open(p->region, path, p->error);
+    RingWriter  *ring = ring_open(p->region, path, p->error);
+    const char **hashes =
+        options.as_code ? REGION_ARRAY(p->region, const char *, options.steps) : NULL;
     for (int64_t number = 0; ring && number < options.steps; number++) {
         if (!options.quiet && isatty(2))
             fprintf(stderr, "\rplanning step %lld of %lld", (long long)number + 1,
                     (long long)options.steps);
-        if (!store_step(p, ring, number))
+        if (!store_step(p, ring, number, hashes ? &hashes[number] : NULL))
             return false;
     }
     if (!options.quiet && isatty(2))
         fprintf(stderr, "\r\033[K");
-    return ring && ring_finish(ring, 1, NULL, p->error);
+    return ring && ring_finish(ring, 1, NULL, p->error) &&
+           (!hashes || write_step_table(p, hashes, options.steps));
 }
 
 static bool write_evaluation(const Packing *p)
@@ -299,10 +324,10 @@ static bool write_manifest(const Packing *p, PackOptions options)
         json_pack("{s:s, s:s, s:s, s:s, s:s}", "pipewright", PIPEWRIGHT_VERSION, "compiler",
                   compiler_line(p, "--compiler"), "flags", compiler_line(p, "--flags"), "target",
                   target_hash(p), "matrix_kernels", "own, chosen by the target");
-    json_t *manifest =
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:o}", "format", "pipewright-artifact-1", "job",
-                  path_name(job->job->path), "job_hash", job_hash(job, p->region), "inputs", inputs,
-                  "tools", tools, "steps", (json_int_t)options.steps, "files", files);
+    json_t *manifest = json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:o}", "format", "pipewright-artifact-1", "job",
+        path_name(job->job->path), "job_hash", job_hash(job, p->region), "inputs", inputs, "tools",
+        tools, "steps", (json_int_t)options.steps, "as_code", options.as_code, "files", files);
     if (!manifest)
         bug("the manifest cannot be made");
     char *text = json_dumps(manifest, JSON_INDENT(2) | JSON_SORT_KEYS);
@@ -321,7 +346,7 @@ static bool compile_trainer(const Packing *p)
 
 static bool pack_into(const Packing *p, PackOptions options)
 {
-    return file_make_folders(p->folder, p->error) && write_code(p) &&
+    return file_make_folders(p->folder, p->error) && write_code(p, options) &&
            file_make_folders(path_join(p->region, p->folder, "inputs"), p->error) &&
            write_inputs(p) &&
            (options.code_only || (write_programs(p, options) && write_evaluation(p))) &&

@@ -4,7 +4,8 @@
  *     manifest.json     SHA-256 of every input and every file; docs/ARTIFACT.md
  *     build             compiles it; needs sh and a C compiler
  *     README            how to run it
- *     code/             made for the job: shapes.h codelets.h codelets.c job.c
+ *     code/             made for the job: shapes.h codelets.h codelets.c job.c; as code, a
+ *                       step_T.c a step and steps.c
  *     main.c runtime/ templates/   the trainer's sources, copied
  *     first_weights/    a Hugging Face folder to start from, where the job says so
  *     inputs/           job.lua job.json model.txt codelets.txt layout.txt cost.json lengths.json
@@ -24,6 +25,7 @@ typedef struct PackOptions {
     int64_t steps;     /* programs to store; 0: a live ring for a planner process                */
     bool    quiet;     /* no progress                                                            */
     bool    compile;   /* run its build script                                                   */
+    bool    as_code;   /* the programs also as C, which the trainer runs in their place          */
     bool    code_only; /* neither programs nor evaluation: for tune                             */
     bool    reuse;     /* an artifact there that is the same stays as it is                     */
     /* Asked before the new artifact takes its place; false: the old one stays. May be NULL. */

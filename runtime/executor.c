@@ -2,43 +2,39 @@
  * where the step is recorded. */
 #include "runtime/executor.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 enum {
     BYTES = 256
 }; /* ids below are bytes of text, where a vocabulary is bytes and one end mark */
 
-typedef struct Step {
-    PwWorker            *worker;
-    const PwProgram     *program;
-    const PwRank        *rank;
-    const PwStepNumbers *numbers;
-} Step;
-
-static void *operand_at(const Step *step, const PwOperand *operand)
+static void *operand_at(const PwStep *step, const PwOperand *operand)
 {
     return operand->address < 0 ? NULL : step->worker->arena.at + operand->address;
 }
 
-static void load(const Step *step, const PwInstruction *instruction, const PwOperand *operands)
+void pw_do_load(const PwStep *step, const PwSource *sources, uint32_t nsources, int32_t tokens,
+                int32_t *inputs, int32_t *targets, float *weights)
 {
-    PwWorker       *worker  = step->worker;
-    int32_t        *inputs  = operand_at(step, &operands[0]);
-    int32_t        *targets = operand_at(step, &operands[1]);
-    float          *weights = operand_at(step, &operands[2]);
-    const PwSource *source  = pw_rank_sources(step->program, step->rank) + instruction->source;
-    for (uint32_t i = 0; i < instruction->nsources; i++, source++)
+    PwWorker *worker = step->worker;
+    for (const PwSource *source = sources; source < sources + nsources; source++)
         pw_tokens_read(worker->tokens, source->document, source->start, source->tokens,
                        inputs ? inputs + source->row : NULL, targets ? targets + source->row : NULL,
                        weights ? weights + source->row : NULL);
     if (!targets || !weights)
         return;
-    for (int i = 0; i < instruction->tokens; i++)
+    for (int32_t i = 0; i < tokens; i++)
         worker->text_bytes += weights[i] > 0 && targets[i] < BYTES;
 }
 
-static void call(const Step *step, const PwInstruction *instruction, const PwOperand *operands)
+static void load(const PwStep *step, const PwInstruction *instruction, const PwOperand *operands)
+{
+    pw_do_load(step, pw_rank_sources(step->program, step->rank) + instruction->source,
+               instruction->nsources, instruction->tokens, operand_at(step, &operands[0]),
+               operand_at(step, &operands[1]), operand_at(step, &operands[2]));
+}
+
+static void call(const PwStep *step, const PwInstruction *instruction, const PwOperand *operands)
 {
     const PwJob *job  = step->worker->job;
     PwCall       what = {.arena  = step->worker->arena.at,
@@ -56,22 +52,28 @@ static void call(const Step *step, const PwInstruction *instruction, const PwOpe
     job->codelets[instruction->codelet].run(&what);
 }
 
-static void add(const Step *step, const PwInstruction *instruction, const PwOperand *operands)
+void pw_add_real(real *to, const real *from, int64_t count)
 {
-    if (operands[0].bytes == instruction->count * (int64_t)sizeof(real)) {
-        real       *to   = operand_at(step, &operands[0]);
-        const real *from = operand_at(step, &operands[1]);
-        for (int64_t i = 0; i < instruction->count; i++)
-            to[i] += from[i];
-        return;
-    }
-    double       *to   = operand_at(step, &operands[0]);
-    const double *from = operand_at(step, &operands[1]);
-    for (int64_t i = 0; i < instruction->count; i++)
+    for (int64_t i = 0; i < count; i++)
         to[i] += from[i];
 }
 
-static void execute(const Step *step, const PwInstruction *instruction)
+void pw_add_double(double *to, const double *from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        to[i] += from[i];
+}
+
+static void add(const PwStep *step, const PwInstruction *instruction, const PwOperand *operands)
+{
+    void *to = operand_at(step, &operands[0]), *from = operand_at(step, &operands[1]);
+    if (operands[0].bytes == instruction->count * (int64_t)sizeof(real))
+        pw_add_real(to, from, instruction->count);
+    else
+        pw_add_double(to, from, instruction->count);
+}
+
+static void execute(const PwStep *step, const PwInstruction *instruction)
 {
     PwWorker        *worker    = step->worker;
     PwTransport     *transport = worker->transport;
@@ -112,7 +114,7 @@ static void execute(const Step *step, const PwInstruction *instruction)
 /* Bytes are in use from the instruction on that may write them: a receive is posted before they
  * come, and of its scratch a kernel fills as much as its shape needs. What is written beyond that
  * shows in the paint. */
-static int64_t end_of_written(const Step *step, const PwInstruction *instruction)
+static int64_t end_of_written(const PwStep *step, const PwInstruction *instruction)
 {
     const PwOperand *operands = pw_rank_operands(step->program, step->rank) + instruction->operand;
     int64_t          end      = 0;
@@ -124,7 +126,7 @@ static int64_t end_of_written(const Step *step, const PwInstruction *instruction
     return end;
 }
 
-static void look_at_watermark(const Step *step, const PwInstruction *instruction, int64_t number)
+static void look_at_watermark(const PwStep *step, const PwInstruction *instruction, int64_t number)
 {
     PwWatermark *mark = step->worker->watermark;
     int64_t      highest =
@@ -135,7 +137,7 @@ static void look_at_watermark(const Step *step, const PwInstruction *instruction
         *mark = (PwWatermark){highest, number};
 }
 
-static void record(PwRecord *where, const Step *step, const PwInstruction *instruction,
+static void record(PwRecord *where, const PwStep *step, const PwInstruction *instruction,
                    int64_t begin, int64_t end)
 {
     bool             is_message = instruction->kind == PW_SEND || instruction->kind == PW_RECEIVE;
@@ -144,28 +146,41 @@ static void record(PwRecord *where, const Step *step, const PwInstruction *instr
         (PwEvent){begin, end, *instruction, is_message ? operand->bytes : 0};
 }
 
+void pw_note(PwStep *step, int32_t number)
+{
+    const PwInstruction *instruction = pw_rank_instructions(step->program, step->rank) + number;
+    if (step->worker->record) {
+        int64_t end = pw_now();
+        record(step->worker->record, step, instruction, step->begin, end);
+        step->begin = end;
+    }
+    if (step->worker->watermark)
+        look_at_watermark(step, instruction, number);
+}
+
+static void walk(PwStep *step)
+{
+    const PwInstruction *list = pw_rank_instructions(step->program, step->rank);
+    for (int32_t i = 0; i < (int32_t)step->rank->ninstructions; i++) {
+        pw_begin(step, i);
+        execute(step, &list[i]);
+        pw_end(step, i);
+    }
+}
+
 void pw_execute(PwWorker *worker, const PwProgram *program, const PwStepNumbers *numbers)
 {
-    const PwRank        *rank = pw_program_rank(program, worker->rank);
-    const PwInstruction *list = pw_rank_instructions(program, rank);
-    Step                 step = {worker, program, rank, numbers};
+    const PwRank *rank = pw_program_rank(program, worker->rank);
+    PwStep        step = {worker, program, rank, numbers, worker->record ? pw_now() : 0};
     if (worker->watermark) {
         *worker->watermark = (PwWatermark){rank->static_bytes, 0};
         pw_arena_paint(&worker->arena, rank->static_bytes, rank->arena_bytes);
     }
     atomic_store_explicit(&worker->instruction, 0, memory_order_relaxed);
     atomic_store_explicit(&worker->program, program, memory_order_release);
-    int64_t begin = worker->record ? pw_now() : 0;
-    for (int32_t i = 0; i < (int32_t)rank->ninstructions; i++) {
-        atomic_store_explicit(&worker->instruction, i, memory_order_relaxed);
-        execute(&step, &list[i]);
-        if (worker->record) {
-            int64_t end = pw_now();
-            record(worker->record, &step, &list[i], begin, end);
-            begin = end;
-        }
-        if (worker->watermark)
-            look_at_watermark(&step, &list[i], i);
-    }
+    if (worker->job->nstep_code > 0 && program->kind == PW_TRAIN)
+        worker->job->step_code[program->step].ranks[worker->rank](&step);
+    else
+        walk(&step);
     atomic_store_explicit(&worker->program, NULL, memory_order_release);
 }

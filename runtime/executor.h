@@ -1,7 +1,10 @@
 /* executor: a step of one rank. A straight walk over the instructions of a program that was
- * checked; nothing is allocated, nothing is decided. */
+ * checked; nothing is allocated, nothing is decided. Where the artifact was built --as-code a
+ * training step is C instead (runtime/step_code.h), around the same instructions. */
 #ifndef PW_EXECUTOR_H
 #define PW_EXECUTOR_H
+
+#include <stdatomic.h>
 
 #include "runtime/arena.h"
 #include "runtime/recorder.h"
@@ -26,6 +29,37 @@ typedef struct PwWorker { /* a rank                                             
     _Alignas(64) const PwProgram *_Atomic program;
     _Atomic int32_t instruction;
 } PwWorker;
+
+/* A step of one rank while it runs. */
+typedef struct PwStep {
+    PwWorker            *worker;
+    const PwProgram     *program;
+    const PwRank        *rank;
+    const PwStepNumbers *numbers;
+    int64_t              begin; /* of the instruction, where the step is recorded                */
+} PwStep;
+
+/* What an instruction does, for the walk and for the code alike. Tokens that are not wanted go to
+ * NULL. */
+void pw_do_load(const PwStep *step, const PwSource *sources, uint32_t nsources, int32_t tokens,
+                int32_t *inputs, int32_t *targets, float *weights);
+void pw_add_real(real *to, const real *from, int64_t count);
+void pw_add_double(double *to, const double *from, int64_t count);
+
+/* Around every instruction: where the rank is, for the watchdog; what it took and touched, where
+ * somebody asks. */
+void pw_note(PwStep *step, int32_t number);
+
+static inline void pw_begin(const PwStep *step, int32_t number)
+{
+    atomic_store_explicit(&step->worker->instruction, number, memory_order_relaxed);
+}
+
+static inline void pw_end(PwStep *step, int32_t number)
+{
+    if (step->worker->record || step->worker->watermark)
+        pw_note(step, number);
+}
 
 void pw_execute(PwWorker *worker, const PwProgram *program, const PwStepNumbers *step);
 

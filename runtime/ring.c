@@ -97,6 +97,21 @@ PwRingAnswer pw_ring_wait(PwPrograms *programs, int64_t step, const volatile int
     }
 }
 
+/* Where steps are code, it must be this program's. */
+static bool check_code(const PwJob *job, const PwSlot *slot, const char *name, PwError *error)
+{
+    if (slot->step >= job->nstep_code)
+        return pw_input(error,
+                        "%s: this trainer was built --as-code and holds the code of steps 0 to "
+                        "%lld; build it with more --steps",
+                        name, (long long)job->nstep_code - 1);
+    return !memcmp(job->step_code[slot->step].hash, slot->hash, 64) ||
+           pw_input(error,
+                    "%s: the step's code was printed from another program; build the trainer and "
+                    "its programs together",
+                    name);
+}
+
 const PwProgram *pw_ring_program(const PwPrograms *programs, int64_t step, const PwJob *job,
                                  PwError *error)
 {
@@ -118,6 +133,9 @@ const PwProgram *pw_ring_program(const PwPrograms *programs, int64_t step, const
     if (!pw_program_check(bytes, slot->bytes, job, name, error))
         return NULL;
     const PwProgram *program = bytes;
+    if (program->step == step && job->nstep_code > 0 && program->kind == PW_TRAIN &&
+        !check_code(job, slot, name, error))
+        return NULL;
     if (program->step == step)
         return program;
     pw_input(error, "%s: the program is step %lld's", name, (long long)program->step);

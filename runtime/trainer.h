@@ -34,6 +34,14 @@ typedef struct PwTable { /* RoPE's cosines and sines                            
     int64_t address;
 } PwTable;
 
+/* A training step whose program was printed as C. */
+struct PwStep;
+typedef struct PwStepCode {
+    const char *hash;                          /* SHA-256 of the program that it was printed from */
+    void (*const *ranks)(struct PwStep *step); /* [nranks]                                        */
+} PwStepCode;
+extern const PwStepCode step_code[]; /* of an artifact that was built --as-code                  */
+
 typedef struct PwJob {
     const char *name;     /* of the job file                                                  */
     const char *job_hash; /* what must be the same to go on from a saved state: model, data, seed */
@@ -54,6 +62,8 @@ typedef struct PwJob {
     double          rope_factor;
     const PwCodeletEntry *codelets;
     int32_t               ncodelets;
+    const PwStepCode     *step_code; /* [nstep_code], from step 0; none: programs are walked     */
+    int64_t               nstep_code;
     /* training */
     int64_t  steps, save_every, save_keep, save_keep_every, evaluate_every;
     uint64_t seed;

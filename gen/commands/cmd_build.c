@@ -10,18 +10,30 @@ static const Option options[] = {
     {"output", "DIR", "where the artifact goes (-o DIR); default: JOB's name with .trainer"},
     {"steps", "N", "programs to store; default: the job's steps"},
     {"from", "plan.json", "plans in place of the policy, one a line, one a step"},
+    {"as-code", NULL,
+     "the programs as straight-line C too, run in place of the executor; at most 64 "
+     "steps"},
     {"no-compile", NULL, "leaves compiling to the artifact's own build script, here or elsewhere"},
     {0},
 };
 
+/* Every step is other code, and a compiler must read it all. */
+enum { AS_CODE_STEPS_MAX = 64 };
+
 static bool run(const Arguments *arguments, Error *error)
 {
     Compilation job;
-    PackOptions pack_options = {.compile = !argument(arguments, "no-compile")};
+    PackOptions pack_options = {.compile = !argument(arguments, "no-compile"),
+                                .as_code = argument(arguments, "as-code")};
     if (!open_job(arguments, true, &job, error))
         return false;
     if (!argument_number(arguments, "steps", 1, job.job->train.steps, &pack_options.steps, error))
         return false;
+    if (pack_options.as_code && pack_options.steps > AS_CODE_STEPS_MAX)
+        return error_input(error,
+                           "--as-code: found %lld steps, expected at most %d: every step's program "
+                           "is compiled; give --steps N",
+                           (long long)pack_options.steps, AS_CODE_STEPS_MAX);
     const char *folder = argument(arguments, "output");
     if (!folder)
         folder = region_format(arguments->region, "%s.trainer",

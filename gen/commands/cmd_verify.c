@@ -90,8 +90,9 @@ static bool verify_again(Region *region, const char *folder, const char *job_pat
     Compilation job;
     if (!compile_job(region, job_path, recorded_sets(region, manifest), true, &job, error))
         return false;
-    PackOptions pack_options = {.steps = json_integer_value(json_object_get(manifest, "steps")),
-                                .quiet = true};
+    PackOptions pack_options = {.steps   = json_integer_value(json_object_get(manifest, "steps")),
+                                .as_code = json_is_true(json_object_get(manifest, "as_code")),
+                                .quiet   = true};
     const char *again        = region_format(region, "%s.again.%d", folder, (int)getpid());
     Error       ignored;
     bool        good =

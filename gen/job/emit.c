@@ -19,6 +19,7 @@ typedef struct Emitter {
     const Layout   *layout;
     Text           *out;
     Error          *error;
+    int64_t         nstep_code;
     int             ntensors, ntables;
 } Emitter;
 
@@ -227,6 +228,9 @@ static bool add_job(Emitter *emitter, JobHashes hashes, const char *code_hash)
     add_integer(out, "ntensors", emitter->ntensors);
     add_integer(out, "ntables", emitter->ntables);
     add_integer(out, "ncodelets", emitter->codelets->count);
+    if (emitter->nstep_code)
+        text_add(out, "    .step_code = step_code,\n");
+    add_integer(out, "nstep_code", emitter->nstep_code);
     add_double(out, "rope_factor", factor);
     add_train(&emitter->job->train, out);
     add_text(out, "config_json", config.at);
@@ -235,7 +239,7 @@ static bool add_job(Emitter *emitter, JobHashes hashes, const char *code_hash)
 }
 
 bool emit(Region *region, const Job *job, const Model *model, const Codelets *codelets,
-          const Layout *layout, JobHashes hashes, Emitted *out, Error *error)
+          const Layout *layout, JobHashes hashes, int64_t nstep_code, Emitted *out, Error *error)
 {
     Text shapes = text_new(region), header = text_new(region), code = text_new(region);
     Text all = text_new(region), draft = text_new(region), about = text_new(region);
@@ -243,8 +247,8 @@ bool emit(Region *region, const Job *job, const Model *model, const Codelets *co
     emit_c_header(codelets, &header);
     emit_c_codelets(codelets, model, &code);
     /* job.c carries the hash of all files, itself as it is without the hash included. */
-    Emitter first = {job, model, codelets, layout, &draft, error, 0, 0};
-    Emitter last  = {job, model, codelets, layout, &about, error, 0, 0};
+    Emitter first = {job, model, codelets, layout, &draft, error, nstep_code, 0, 0};
+    Emitter last  = {job, model, codelets, layout, &about, error, nstep_code, 0, 0};
     if (!add_job(&first, hashes, ""))
         return false;
     text_add(&all, "%s%s%s%s%s", shapes.at, header.at, code.at, draft.at, hashes.policy);

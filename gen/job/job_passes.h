@@ -36,8 +36,9 @@ typedef struct JobHashes {
     const char *data, *tokens, *prompts; /* of the token set's .idx, .bin, .prompt              */
     const char *policy;                  /* of the policy's file and its options                */
 } JobHashes;
-/* The code_hash that it prints is of the files themselves and of the policy. */
+/* The code_hash that it prints is of the files themselves and of the policy. `nstep_code`: steps
+ * whose programs are printed beside (gen/step/emit_program.h). */
 bool emit(Region *region, const Job *job, const Model *model, const Codelets *codelets,
-          const Layout *layout, JobHashes hashes, Emitted *out, Error *error);
+          const Layout *layout, JobHashes hashes, int64_t nstep_code, Emitted *out, Error *error);
 
 #endif

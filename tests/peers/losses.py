@@ -90,7 +90,7 @@ def main():
     run = options.out / "ours"
     tool.pipewright("run", options.job, "--out", run, "--steps", options.steps, *sets)
     ours = tool.metrics(run)
-    tokens = tool.TokenSet((run / "data.txt").read_text())
+    tokens = tool.TokenSet((run / "data.txt").read_text().splitlines()[0])
     tool.print_versions(torch, numpy, safetensors)
     print("step      ours    PyTorch  difference      norm    PyTorch")
     worst = 0.0

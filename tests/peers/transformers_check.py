@@ -92,7 +92,7 @@ def exported(job, run, out, within):
     folder = out / "exported"
     tool.pipewright("export", run, "-o", folder)
     ours = json.loads(tool.pipewright("evaluate", run, "--json"))
-    tokens = tool.TokenSet((run / "data.txt").read_text())
+    tokens = tool.TokenSet((run / "data.txt").read_text().splitlines()[0])
     held_out = tool.Batch(tool.pipewright("show", job, "--form", "batch", "--held-out"))
     return compare("exported, held out", ours["loss"],
                    loss_of(load(folder), tokens, held_out), within)
@@ -136,7 +136,7 @@ def continued(name, family, number_format, shards, fields, out, within):
     good = True
     for step, (what, theirs) in enumerate({"continued": "hf", "back": "back"}.items()):
         batch = tool.Batch(tool.pipewright("show", job, "--form", "batch", "--step", step))
-        tokens = tool.TokenSet((run / "data.txt").read_text())
+        tokens = tool.TokenSet((run / "data.txt").read_text().splitlines()[0])
         good &= compare(f"{what}, {name}", tool.metrics(run)[step]["loss"],
                         loss_of(load(folder / theirs), tokens, batch), within)
     return good

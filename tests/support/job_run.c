@@ -143,7 +143,7 @@ static bool open_emitted(JobRun *run)
 {
     Emitted emitted = {0};
     if (!emit(run->region, run->job.job, run->job.model, run->job.codelets, run->job.layout,
-              (JobHashes){"", run->job.data_hash, "", run->job.prompt_hash, ""}, &emitted,
+              (JobHashes){"", run->job.data_hash, "", run->job.prompt_hash, ""}, 0, &emitted,
               &run->error) ||
         !build_library(run, &emitted))
         return false;

@@ -45,7 +45,7 @@ static Emitted emit_all(Setup *setup)
     Emitted files;
     Error   error = {0};
     cr_assert(emit(setup->region, &setup->job, setup->model, setup->codelets, &setup->layout,
-                   (JobHashes){"abc", "", "", "", ""}, &files, &error),
+                   (JobHashes){"abc", "", "", "", ""}, 0, &files, &error),
               "%s", error.text);
     return files;
 }
