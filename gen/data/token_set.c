@@ -14,7 +14,11 @@
 #include "gen/base/hash.h"
 
 /* A document is one sequence of the index, whose length is an int32. */
-enum { LONGEST_DOCUMENT = INT32_MAX - 1, LONGEST_LINE = 1 << 30, LINES_BETWEEN_PROGRESS = 1024 };
+enum {
+    LONGEST_DOCUMENT       = INT32_MAX - 1,
+    LONGEST_LINE           = (1 << 30) - 1,
+    LINES_BETWEEN_PROGRESS = 1024
+};
 
 typedef struct Making {
     const Job       *job;
@@ -195,12 +199,12 @@ static bool add_object(Making *making, const json_t *tree, Place place, Error *e
 
 static bool add_line(Making *making, const char *line, size_t length, Place place, Error *error)
 {
+    if (length > LONGEST_LINE)
+        return error_at(error, place, .expected = "lines below 1 GiB");
     if (is_blank(line, length)) {
         making->report->empty++;
         return true;
     }
-    if (length > LONGEST_LINE)
-        return error_at(error, place, .expected = "lines of at most 1 GiB");
     if (length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0)
         return error_at(error, place, .expected = "no byte order mark", .remedy = "take it out");
     if (memchr(line, 0, length))
