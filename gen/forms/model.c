@@ -422,3 +422,22 @@ bool model_check(const Model *model, Error *error)
         return error_input(error, "model: it has no value \"input\", or no operation");
     return check_weights(model, error) && check_operations(model, error);
 }
+
+const char *model_shape_name(Region *region, const Model *model, int64_t size)
+{
+    const struct {
+        const char *name;
+        int64_t     size;
+    } names[] = {
+        {"HIDDEN", model->hidden},
+        {"ALL_HEADS", model->heads * model->head_dim},
+        {"QKV", (model->heads + 2 * model->kv_heads) * model->head_dim},
+        {"FFN", model->ffn},
+        {"GATE_UP", 2 * model->ffn},
+        {"VOCABULARY", model->vocabulary},
+    };
+    for (int i = 0; i < COUNT(names); i++)
+        if (names[i].size == size)
+            return names[i].name;
+    return region_format(region, "%lld", (long long)size);
+}

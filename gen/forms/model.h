@@ -97,4 +97,7 @@ int64_t model_flops_per_token(const Model *model, Part part); /* useful, forward
  * R5. */
 double model_rope(const Model *model, double *frequency);
 
+/* A dimension under the name that an artifact's shapes.h gives it, or its digits. */
+const char *model_shape_name(Region *region, const Model *model, int64_t size);
+
 #endif

@@ -4,78 +4,17 @@
  *   fails    an operation that kernels.def lacks or uses otherwise; a gradient that would need a
  *            kernel of its own to be added up
  *   stands   first: it is what makes a codelet table
- * One walk through the operations in reverse binds a name to every gradient (bind_gradients). After
- * it a codelet is a list of calls: forward ones in order, backward ones in reverse, each preceded
- * by the forward calls that make what it reads and was not kept. Whether a value is an operand or
- * lives in scratch follows from who else reads it: another part, or a later codelet of the same
- * part. So joint and split backward are the same calls on the same shapes. */
+ * One walk through the operations in reverse binds a name to every gradient (walk.c). After it a
+ * codelet is a list of calls: forward ones in order, backward ones in reverse, each preceded by the
+ * forward calls that make what it reads and was not kept. Whether a value is an operand or lives in
+ * scratch follows from who else reads it: another part, or a later codelet of the same part. So
+ * joint and split backward are the same calls on the same shapes. */
 #include <string.h>
 
-#include "gen/job/emit.h"
 #include "gen/forms/operations.h"
 #include "gen/job/job_passes.h"
+#include "gen/job/walk.h"
 #include "runtime/kernel.h"
-
-typedef enum SymbolKind {
-    SYMBOL_NONE, /* no gradient yet */
-    SYMBOL_VALUE,
-    SYMBOL_GRADIENT, /* of a value */
-    SYMBOL_WEIGHT,
-    SYMBOL_DWEIGHT,
-    SYMBOL_SPECIAL
-} SymbolKind;
-
-/* What a formal name of kernels.def stands for in one operation of the model. */
-typedef struct Symbol {
-    SymbolKind kind;
-    int        index; /* in values, weights or specials */
-    int        shift; /* as CodeletOperand.shift        */
-} Symbol;
-
-/* What is neither a value nor a weight of the model. */
-typedef struct Special {
-    const char *name;
-    Role        role;
-    Rows        rows;
-    int64_t     columns;       /* 0: the call's count                    */
-    int         element_bytes; /* 0: those of a real                     */
-} Special;
-
-enum { SPECIAL_ROPE = 3, SPECIAL_NORMS = 7, NSPECIALS = 14 };
-static const Special special_table[NSPECIALS] = {
-    {"tokens", ROLE_TOKENS, ROWS_TOKEN, 1, 4},
-    {"targets", ROLE_TOKENS, ROWS_TOKEN, 1, 4},
-    {"weights", ROLE_TOKENS, ROWS_TOKEN, 1, 4},
-    [SPECIAL_ROPE] = {"rope", ROLE_TABLE, ROWS_ONE, 0, 0},
-    {"loss", ROLE_LOSS, ROWS_SEGMENT, 1, 8},
-    {"next", ROLE_NEXT, ROWS_ONE, 1, 4},
-    {"norm", ROLE_NORM, ROWS_ONE, 1, 8},
-    [SPECIAL_NORMS] = {"norms", ROLE_NORM, ROWS_ONE, 0, 8},
-    {"losses", ROLE_LOSS, ROWS_ONE, 0, 8},
-    {"factor", ROLE_CLIP, ROWS_ONE, 2, 8},
-    {"weight", ROLE_WEIGHT, ROWS_ONE, 0, 0},
-    {"gradient", ROLE_DWEIGHT, ROWS_ONE, 0, 0},
-    {"moment1", ROLE_MOMENT1, ROWS_ONE, 0, 0},
-    {"moment2", ROLE_MOMENT2, ROWS_ONE, 0, 0},
-};
-
-/* An operation of the model with the names of its gradients. */
-typedef struct Bound {
-    const ModelOperation *operation;
-    const Operation      *entry;
-    Symbol                d_outputs[MODEL_MAX_OPERANDS];
-    Symbol                d_inputs[MODEL_MAX_OPERANDS];
-    Symbol                sum; /* what was there of the gradient that dx writes */
-} Bound;
-
-typedef struct Walk {
-    Region      *region;
-    const Model *model;
-    int          real_bytes;
-    int          input; /* the value "input": the border between layers */
-    Bound       *bound; /* [model->noperations]                         */
-    Special      specials[NSPECIALS];
-} Walk;
 
 /* A codelet in the making. */
 typedef struct Builder {
@@ -87,185 +26,6 @@ typedef struct Builder {
     int         operand_room, line_room, temporary_room;
 } Builder;
 
-/* ---- symbols ---- */
-
-static bool same_thing(Symbol a, Symbol b) /* in whichever layer */
-{
-    return a.kind == b.kind && a.index == b.index;
-}
-
-static Symbol input_symbol(const ModelOperation *operation, int index)
-{
-    int operand = operation->inputs[index];
-    if (operand < 0)
-        return (Symbol){SYMBOL_WEIGHT, -1 - operand, 0};
-    return (Symbol){SYMBOL_VALUE, operand, 0};
-}
-
-/* What an operation writes under the name "input" is the next layer's. */
-static Symbol output_symbol(const Walk *walk, const ModelOperation *operation, int index)
-{
-    int value = operation->outputs[index];
-    return (Symbol){SYMBOL_VALUE, value, value == walk->input};
-}
-
-static int special_find(const char *name)
-{
-    for (int i = 0; i < NSPECIALS; i++)
-        if (strcmp(special_table[i].name, name) == 0)
-            return i;
-    return -1;
-}
-
-static Symbol resolve(const Walk *walk, const Bound *bound, const char *name)
-{
-    bool                  gradient  = strncmp(name, "d_", 2) == 0;
-    const char           *formal    = gradient ? name + 2 : name;
-    const ModelOperation *operation = bound->operation;
-    if (strcmp(name, "sum") == 0)
-        return bound->sum;
-    int input = word_find(bound->entry->inputs, formal);
-    if (input >= 0 && !gradient)
-        return input_symbol(operation, input);
-    if (input >= 0 && operation->inputs[input] < 0)
-        return (Symbol){SYMBOL_DWEIGHT, -1 - operation->inputs[input], 0};
-    if (input >= 0)
-        return bound->d_inputs[input];
-    int output = word_find(bound->entry->outputs, formal);
-    if (output >= 0)
-        return gradient ? bound->d_outputs[output] : output_symbol(walk, operation, output);
-    int special = special_find(name);
-    if (special < 0)
-        bug("\"%s\" of operation %s in kernels.def stands for nothing", name, bound->entry->name);
-    return (Symbol){SYMBOL_SPECIAL, special, 0};
-}
-
-/* ---- the reverse walk ---- */
-
-/* What a value's gradient has got so far. */
-static bool contribute(Walk *walk, Bound *bound, Symbol *shares, int input, Error *error)
-{
-    int    value = bound->operation->inputs[input];
-    Symbol earlier;
-    if (value < 0)
-        return true;
-    const char *written =
-        region_format(walk->region, "=d_%s", word_at(walk->region, bound->entry->inputs, input));
-    const char *added = region_format(walk->region, "+%s", written + 1);
-    earlier           = shares[value];
-    if (bound->entry->passes && word_find(bound->entry->passes, written + 3) >= 0) {
-        shares[value] = bound->d_outputs[0];
-    } else if (bound->entry->dx &&
-               (strstr(bound->entry->dx, written) || strstr(bound->entry->dx, added))) {
-        shares[value] = bound->d_inputs[input] = (Symbol){SYMBOL_GRADIENT, value, 0};
-        if (strstr(bound->entry->dx, "<sum")) {
-            bound->sum = earlier;
-            earlier    = (Symbol){SYMBOL_NONE, 0, 0};
-        }
-    }
-    if (earlier.kind != SYMBOL_NONE)
-        return error_input(error,
-                           "model: the gradient of %s comes from several operations, and %s has no "
-                           "kernel that adds to it",
-                           walk->model->values[value].name, bound->entry->name);
-    return true;
-}
-
-static bool bind_gradients(Walk *walk, Error *error)
-{
-    const Model *model  = walk->model;
-    Symbol      *shares = REGION_ARRAY(walk->region, Symbol, model->nvalues);
-    for (int i = model->noperations - 1; i >= 0; i--) {
-        Bound *bound = &walk->bound[i];
-        for (int j = 0; j < bound->operation->noutputs; j++) {
-            int value           = bound->operation->outputs[j];
-            bound->d_outputs[j] = shares[value];
-            if (value == walk->input) { /* the layer above has another "input" */
-                bound->d_outputs[j] = (Symbol){SYMBOL_GRADIENT, value, 1};
-                shares[value]       = (Symbol){SYMBOL_NONE, 0, 0};
-            }
-        }
-        for (int j = 0; j < bound->operation->ninputs; j++)
-            if (!contribute(walk, bound, shares, j, error))
-                return false;
-    }
-    return true;
-}
-
-/* ---- who reads what ---- */
-
-static bool call_reads(const Walk *walk, const Bound *bound, const char *text, Symbol symbol)
-{
-    if (!text)
-        return false;
-    KernelCall call = kernel_call(walk->region, text);
-    for (int i = 0; i < call.narguments; i++)
-        if (call.arguments[i].mark == MARK_READ &&
-            same_thing(resolve(walk, bound, call.arguments[i].name), symbol))
-            return true;
-    return false;
-}
-
-static bool read_outside(const Walk *walk, Part part, Symbol symbol)
-{
-    for (int i = 0; i < walk->model->noperations; i++) {
-        const Bound *bound = &walk->bound[i];
-        if (bound->operation->part != part &&
-            (call_reads(walk, bound, bound->entry->forward, symbol) ||
-             call_reads(walk, bound, bound->entry->dx, symbol) ||
-             call_reads(walk, bound, bound->entry->dw, symbol)))
-            return true;
-    }
-    return false;
-}
-
-static bool read_by_dw(const Walk *walk, Part part, Symbol symbol)
-{
-    for (int i = 0; i < walk->model->noperations; i++)
-        if (walk->bound[i].operation->part == part &&
-            call_reads(walk, &walk->bound[i], walk->bound[i].entry->dw, symbol))
-            return true;
-    return false;
-}
-
-static bool read_by_backward(const Walk *walk, Symbol symbol)
-{
-    for (int i = 0; i < walk->model->noperations; i++) {
-        const Bound *bound = &walk->bound[i];
-        if (call_reads(walk, bound, bound->entry->dx, symbol) ||
-            call_reads(walk, bound, bound->entry->dw, symbol))
-            return true;
-    }
-    return false;
-}
-
-static const Bound *maker(const Walk *walk, int value, Part part)
-{
-    for (int i = 0; i < walk->model->noperations; i++)
-        for (int j = 0; j < walk->bound[i].operation->noutputs; j++)
-            if (walk->bound[i].operation->part == part &&
-                walk->bound[i].operation->outputs[j] == value)
-                return &walk->bound[i];
-    return NULL;
-}
-
-/* Cheap to make again: its operation has a call for it, of which it is the first output. */
-static bool can_rebuild(const Walk *walk, int value, Part part)
-{
-    const Bound *bound = maker(walk, value, part);
-    return bound && bound->entry->rebuild && bound->operation->outputs[0] == value;
-}
-
-/* Whether a forward at this level leaves the value of its own part for the part's backward. */
-static bool is_kept(const Walk *walk, int value, Part part, Level level)
-{
-    if (level >= LEVEL_BARE || !read_by_backward(walk, (Symbol){SYMBOL_VALUE, value, 0}))
-        return false;
-    return level == LEVEL_ALL || !can_rebuild(walk, value, part);
-}
-
-/* ---- building a codelet ---- */
-
 static bool is_operand(const Builder *builder, Symbol symbol, Mark mark)
 {
     const Codelet *codelet = builder->codelet;
@@ -275,11 +35,11 @@ static bool is_operand(const Builder *builder, Symbol symbol, Mark mark)
     if (mark != MARK_WRITE)
         return true;
     if (symbol.kind == SYMBOL_VALUE)
-        return forward && (read_outside(walk, codelet->part, symbol) ||
-                           is_kept(walk, symbol.index, codelet->part, codelet->level));
+        return forward && (walk_reads_outside(walk, codelet->part, symbol) ||
+                           walk_keeps(walk, symbol.index, codelet->part, codelet->level));
     if (symbol.kind == SYMBOL_GRADIENT)
-        return read_outside(walk, codelet->part, symbol) ||
-               (codelet->half == HALF_DX && read_by_dw(walk, codelet->part, symbol));
+        return walk_reads_outside(walk, codelet->part, symbol) ||
+               (codelet->half == HALF_DX && walk_reads_in_dw(walk, codelet->part, symbol));
     return true;
 }
 
@@ -380,17 +140,17 @@ static const char *word_text(const Walk *walk, const Bound *bound, const char *w
         if (strcmp(fields[i].word, word) == 0)
             return fields[i].text;
     if (strcmp(word, "out") == 0)
-        return shape_name(walk->region, walk->model, weight_of(walk, bound)->rows);
+        return model_shape_name(walk->region, walk->model, weight_of(walk, bound)->rows);
     if (strcmp(word, "in") == 0)
-        return shape_name(walk->region, walk->model, weight_of(walk, bound)->columns);
+        return model_shape_name(walk->region, walk->model, weight_of(walk, bound)->columns);
     return word;
 }
 
 static Symbol argument_symbol(const Walk *walk, const Bound *bound, const char *name)
 {
     if (bound)
-        return resolve(walk, bound, name);
-    return (Symbol){SYMBOL_SPECIAL, special_find(name), 0};
+        return walk_resolve(walk, bound, name);
+    return (Symbol){SYMBOL_SPECIAL, walk_special(name), 0};
 }
 
 static void count_work(Builder *builder, const Bound *bound, const char *kernel, int64_t width)
@@ -460,17 +220,17 @@ static void make_reads(Builder *builder, const Bound *bound, const char *text);
 
 static bool is_there(const Builder *builder, int value)
 {
-    return builder->made[value] || !maker(builder->walk, value, builder->codelet->part) ||
+    return builder->made[value] || !walk_maker(builder->walk, value, builder->codelet->part) ||
            value == builder->walk->input ||
-           is_kept(builder->walk, value, builder->codelet->part, builder->codelet->level);
+           walk_keeps(builder->walk, value, builder->codelet->part, builder->codelet->level);
 }
 
 static void make(Builder *builder, int value)
 {
     const Walk  *walk  = builder->walk;
-    const Bound *bound = maker(walk, value, builder->codelet->part);
+    const Bound *bound = walk_maker(walk, value, builder->codelet->part);
     const char  *rebuild =
-        can_rebuild(walk, value, builder->codelet->part) ? bound->entry->rebuild : NULL;
+        walk_can_rebuild(walk, value, builder->codelet->part) ? bound->entry->rebuild : NULL;
     for (int i = 1; i < bound->operation->noutputs; i++)
         if (rebuild && !is_there(builder, bound->operation->outputs[i]))
             rebuild = NULL;
@@ -509,8 +269,8 @@ static void add_rebuild(Builder *builder)
     Part        part = builder->codelet->part;
     bool       *kept = REGION_ARRAY(walk->region, bool, walk->model->nvalues);
     for (int i = 0; i < walk->model->nvalues; i++)
-        kept[i] = i != walk->input && maker(walk, i, part) &&
-                  is_kept(walk, i, part, builder->codelet->level);
+        kept[i] = i != walk->input && walk_maker(walk, i, part) &&
+                  walk_keeps(walk, i, part, builder->codelet->level);
     for (int i = walk->model->noperations - 1; i >= 0; i--) { /* and their makers' operands */
         const ModelOperation *operation = walk->bound[i].operation;
         bool                  wanted    = false;
@@ -571,8 +331,6 @@ static void end_codelet(Builder *builder)
     if (codelet->noperands > PW_MAX_OPERANDS)
         bug("%s has %d operands, more than PW_MAX_OPERANDS", codelet->name, codelet->noperands);
 }
-
-/* ---- the table ---- */
 
 /* Every codelet that an operation of a plan may ask for. Levels that none asks for are missing:
  * codelet_find names the one that stands in. */
@@ -653,46 +411,8 @@ static Codelets *build_all(const Walk *walk)
     return table;
 }
 
-static int count_words(Region *region, const char *words)
-{
-    int count = 0;
-    while (word_at(region, words, count))
-        count++;
-    return count;
-}
-
-static bool bind_operations(Walk *walk, Error *error)
-{
-    for (int i = 0; i < walk->model->noperations; i++) {
-        const ModelOperation *operation = &walk->model->operations[i];
-        const Operation      *entry     = operation_named(operation->kernel);
-        walk->bound[i]                  = (Bound){.operation = operation, .entry = entry};
-        if (!entry)
-            return error_input(error, "model: operation %d: kernels.def has no operation \"%s\"",
-                               i + 1, operation->kernel);
-        if (count_words(walk->region, entry->inputs) != operation->ninputs ||
-            count_words(walk->region, entry->outputs) != operation->noutputs)
-            return error_input(error, "model: operation %d, %s: takes \"%s\" and makes \"%s\"",
-                               i + 1, entry->name, entry->inputs, entry->outputs);
-    }
-    return true;
-}
-
 Codelets *differentiate(Region *region, const Model *model, int real_bytes, Error *error)
 {
-    Walk walk  = {.region = region, .model = model, .real_bytes = real_bytes, .input = -1};
-    walk.bound = REGION_ARRAY(region, Bound, model->noperations);
-    memcpy(walk.specials, special_table, sizeof walk.specials);
-    walk.specials[SPECIAL_ROPE].columns  = model->context * model->head_dim;
-    walk.specials[SPECIAL_NORMS].columns = layout_tensors(model);
-    for (int i = 0; i < model->nvalues; i++)
-        if (strcmp(model->values[i].name, "input") == 0)
-            walk.input = i;
-    if (walk.input < 0) {
-        error_input(error, "model: no value is called \"input\"");
-        return NULL;
-    }
-    if (!bind_operations(&walk, error) || !bind_gradients(&walk, error))
-        return NULL;
-    return build_all(&walk);
+    Walk walk;
+    return walk_make(region, model, real_bytes, &walk, error) ? build_all(&walk) : NULL;
 }

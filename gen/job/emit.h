@@ -5,9 +5,6 @@
 
 #include "gen/job/job_passes.h"
 
-/* A dimension under the name that shapes.h gives it, or its digits. */
-const char *shape_name(Region *region, const Model *model, int64_t size);
-
 /* What a codelet's function is called: its name, unless a kernel has it. */
 const char *function_name(Region *region, const Codelet *codelet);
 

@@ -10,25 +10,6 @@
 
 enum { MARGIN = 100 };
 
-const char *shape_name(Region *region, const Model *model, int64_t size)
-{
-    const struct {
-        const char *name;
-        int64_t     size;
-    } names[] = {
-        {"HIDDEN", model->hidden},
-        {"ALL_HEADS", model->heads * model->head_dim},
-        {"QKV", (model->heads + 2 * model->kv_heads) * model->head_dim},
-        {"FFN", model->ffn},
-        {"GATE_UP", 2 * model->ffn},
-        {"VOCABULARY", model->vocabulary},
-    };
-    for (int i = 0; i < COUNT(names); i++)
-        if (names[i].size == size)
-            return names[i].name;
-    return region_format(region, "%lld", (long long)size);
-}
-
 void emit_c_shapes(const Model *model, int real_bytes, Text *out)
 {
     const struct {
@@ -134,7 +115,7 @@ static const char *rows_text(Region *region, const CodeletOperand *operand, cons
     const char *name = variable(region, operand);
     if (operand->rows == ROWS_TOKEN && operand->columns > 1)
         return region_format(region, "%s [tokens][%s]", name,
-                             shape_name(region, model, operand->columns));
+                             model_shape_name(region, model, operand->columns));
     if (operand->rows == ROWS_TOKEN)
         return region_format(region, "%s [tokens]", name);
     if (operand->rows == ROWS_SEGMENT)
