@@ -6,6 +6,7 @@
 #include "gen/base/text.h"
 #include "gen/commands/job_command.h"
 #include "gen/cost/seconds.h"
+#include "gen/job/tune.h"
 
 static const Option options[] = {
     {"form", "FORM", "job, lengths, model, layout, codelets, cost, batch, plan or program"},
@@ -55,6 +56,20 @@ static bool show_step(const Arguments *arguments, Compilation *job, const char *
     return true;
 }
 
+/* The table; then why it is this one, and what of it `tune` measures. */
+static void show_codelets(const Compilation *job, Text *text)
+{
+    codelets_print(job->codelets, job->model, text);
+    codelets_explain(job->codelets, text);
+    if (job->lengths)
+        tune_explain(tune_points(job->region, job->job, job->codelets, job->lengths), job->lengths,
+                     text);
+    else
+        text_add(text,
+                 "# What `tune` measures follows from the lengths of the documents, which are "
+                 "not counted yet:\n# run `pipewright data`.\n");
+}
+
 static bool show_job(const Compilation *job, const char *form, Text *text)
 {
     if (!strcmp(form, "job"))
@@ -66,7 +81,7 @@ static bool show_job(const Compilation *job, const char *form, Text *text)
     else if (!strcmp(form, "layout"))
         layout_print(job->layout, job->model, text);
     else if (!strcmp(form, "codelets"))
-        codelets_print(job->codelets, job->model, text);
+        show_codelets(job, text);
     else if (!strcmp(form, "cost"))
         cost_print(job->cost, text);
     else
@@ -133,7 +148,10 @@ static bool run(const Arguments *arguments, Error *error)
                   argument(arguments, "held-out")))
         return error_input(error, "--from: shows all of the file; leave --step, --rank and "
                                   "--held-out out");
-    if (!open_job(arguments, needs_data, &job, error))
+    Error ignored;
+    bool  takes_data = !strcmp(form, "codelets"); /* what it says of lengths, if there are any */
+    if (!(takes_data && open_job(arguments, true, &job, &ignored)) &&
+        !open_job(arguments, needs_data, &job, error))
         return false;
     if (reads ? !show_file(arguments, &job, form, &text, error)
               : !show_job(&job, form, &text) && !show_step(arguments, &job, form, &text, error))

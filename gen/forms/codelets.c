@@ -111,6 +111,45 @@ void codelets_print(const Codelets *table, const Model *model, Text *out)
     }
 }
 
+/* ---- explain ---- */
+
+/* The parts that have a codelet of this direction. */
+static void list_parts(const Codelets *table, Direction direction, Text *out)
+{
+    int part = -1;
+    for (const Codelet *c = table->items; c < table->items + table->count; c++) {
+        if (c->direction != direction)
+            continue;
+        if (direction == DIRECTION_UPDATE)
+            text_add(out, " %s", c->name);
+        else if ((int)c->part != part)
+            text_add(out, " %s", part_names[c->part]);
+        part = (int)c->part;
+    }
+}
+
+void codelets_explain(const Codelets *table, Text *out)
+{
+    static const char *const why[NDIRECTIONS] = {
+        [DIRECTION_FORWARD]  = "all, lean or bare by a chunk's level; bare at input and none",
+        [DIRECTION_REBUILD]  = "ahead of the backward of a chunk at level input or none",
+        [DIRECTION_BACKWARD] = "after a forward that kept all, or lean; whole, or dx and dw apart",
+        [DIRECTION_EVALUATE] = "held-out documents, `evaluate`",
+        [DIRECTION_SAMPLE]   = "`generate`",
+        [DIRECTION_UPDATE]   = "the end of every step"};
+    text_add(
+        out,
+        "# %d codelets are emitted: every level and half that a plan may ask of a chunk, "
+        "whoever made it.\n# Tokens, context and segments are arguments of each: no length has "
+        "code of its own.\n",
+        table->count);
+    for (int direction = 0; direction < NDIRECTIONS; direction++) {
+        text_add(out, "#   %-8s", direction_names[direction]);
+        list_parts(table, (Direction)direction, out);
+        text_add(out, ": %s\n", why[direction]);
+    }
+}
+
 /* ---- read ---- */
 
 typedef struct Reader {
@@ -274,8 +313,9 @@ Codelets *codelets_read(Region *region, const char *text, const char *name, Erro
         size_t length = strcspn(text, "\n");
         reader.line++;
         split_words(&reader, region_format(region, "%.*s", (int)length, text));
-        bool title = reader.nwords && strcmp(reader.words[0], "codelets") == 0;
-        if (reader.nwords && !title && !read_statement(&reader))
+        bool skipped = reader.nwords == 0 || *reader.words[0] == '#' ||
+                       strcmp(reader.words[0], "codelets") == 0;
+        if (!skipped && !read_statement(&reader))
             return NULL;
         text += length + (text[length] == '\n');
     }

@@ -128,6 +128,8 @@ int codelet_operand(const Codelet *codelet, const char *name); /* index or -1 */
 
 Codelets *codelets_read(Region *region, const char *text, const char *name, Error *error);
 void      codelets_print(const Codelets *table, const Model *model, Text *out);
-bool      codelets_check(const Codelets *table, const Model *model, Error *error);
+/* Why these are emitted, as comments that people read; a reader passes over lines with a '#'. */
+void codelets_explain(const Codelets *table, Text *out);
+bool codelets_check(const Codelets *table, const Model *model, Error *error);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "gen/base/file.h"
 #include "gen/forms/layout.h"
 
 enum { MAX_GRID = 40, CONTEXTS = 4, SHORTEST = 16, PACKED_TOKENS = 512, REPEATS = 7 };
@@ -19,7 +20,7 @@ struct Tuning {
     Region         *region;
     const Model    *model;
     const Codelets *codelets;
-    int64_t         context;
+    int64_t         longest; /* tokens of the longest sequence that there may be                */
     Cost           *cost;
     Point          *points;
     int             npoints, room;
@@ -32,17 +33,14 @@ static void add_point(Tuning *t, Point point)
     REGION_APPEND(t->region, t->points, t->npoints, t->room, point);
 }
 
-/* Tokens of a chunk: from SHORTEST by halves and thirds (16, 24, 32, 48, ..) to the longest chunk
- * there may be: a context, or the longest document if that is shorter. Between two such points the
- * line is within 2% of a square. */
-static void make_grid(Tuning *t, const Lengths *lengths)
+/* Tokens of a chunk: from SHORTEST by halves and thirds (16, 24, 32, 48, ..) to the longest
+ * sequence. Between two such points the line is within 2% of a square. */
+static void make_grid(Tuning *t)
 {
-    int64_t longest = lengths_quantile(lengths, 1.0);
-    int64_t most    = longest < t->context ? longest : t->context;
-    for (int64_t n = SHORTEST; t->ngrid < MAX_GRID - 1 && n < most;
+    for (int64_t n = SHORTEST; t->ngrid < MAX_GRID - 1 && n < t->longest;
          n += n & (n - 1) ? n / 3 : n / 2)
         t->grid[t->ngrid++] = n;
-    t->grid[t->ngrid++] = most > SHORTEST ? most : SHORTEST;
+    t->grid[t->ngrid++] = t->longest > SHORTEST ? t->longest : SHORTEST;
     if (t->ngrid < 2)
         t->grid[t->ngrid++] = 2 * SHORTEST;
 }
@@ -65,7 +63,7 @@ static void plan_line(Tuning *t, CodeletCost *row, int codelet)
  * a line but for the caches: quarters will do. */
 static void plan_table(Tuning *t, CodeletCost *row, int codelet)
 {
-    int64_t last   = t->context - SHORTEST; /* the shortest may stand at the end */
+    int64_t last   = t->longest - SHORTEST; /* the shortest may stand at the end */
     last           = last > CONTEXTS ? last : CONTEXTS;
     row->nlengths  = t->ngrid;
     row->ncontexts = CONTEXTS + 1;
@@ -168,11 +166,11 @@ static void print_point(const Tuning *t, const Point *point, Text *text)
     text_add(text, "]}");
 }
 
-/* Attention with all of a context before a segment that reaches beyond it does not occur, but its
+/* A segment that with its context reaches beyond the longest sequence does not occur, but its
  * point keeps the table rectangular: the next shorter segment says what more context costs. */
 static bool occurs(const Tuning *t, const Point *point)
 {
-    return point->length + point->context <= t->context || point->context == 0;
+    return point->length + point->context <= t->longest || point->context == 0;
 }
 
 void tune_print(const Tuning *t, Text *out)
@@ -225,14 +223,51 @@ Cost *tune_read(Tuning *t, const char *answer, Error *error)
 Tuning *tune_points(Region *region, const Job *job, const Codelets *codelets,
                     const Lengths *lengths)
 {
-    Tuning *t       = REGION_NEW(region, Tuning);
-    *t              = (Tuning){.region   = region,
-                               .model    = job->model,
-                               .codelets = codelets,
-                               .context  = job->data.context,
-                               .cost     = REGION_NEW(region, Cost)};
+    Tuning *t = REGION_NEW(region, Tuning);
+    *t        = (Tuning){.region   = region,
+                         .model    = job->model,
+                         .codelets = codelets,
+                         .longest  = lengths_quantile(lengths, 1.0),
+                         .cost     = REGION_NEW(region, Cost)};
+    if (t->longest > job->data.context)
+        t->longest = job->data.context;
     t->cost->device = job->device;
-    make_grid(t, lengths);
+    make_grid(t);
     plan_points(t);
     return t;
+}
+
+static int64_t documents_up_to(const Lengths *lengths, int64_t length)
+{
+    int64_t documents = 0;
+    for (int i = 0; i < lengths->ncounts && lengths->counts[i].length <= length; i++)
+        documents += lengths->counts[i].documents;
+    return documents;
+}
+
+void tune_explain(const Tuning *t, const Lengths *lengths, Text *out)
+{
+    int core = codelet_find(t->codelets, PART_CORE, DIRECTION_BACKWARD, LEVEL_ALL, HALF_BOTH);
+    const CodeletCost *row   = &t->cost->codelets[core];
+    int                calls = 0;
+    for (int i = 0; i < t->npoints; i++)
+        calls += occurs(t, &t->points[i]);
+    text_add(
+        out,
+        "# Lengths %s: %lld documents, %lld tokens, the longest %lld; no sequence is longer "
+        "than %lld.\n"
+        "# `tune` measures %d calls. The codelets of embed, pre, post and head: at each of these "
+        "tokens.\n# Those of core: at each as a segment's length, with",
+        path_name(lengths->name), (long long)lengths->documents, (long long)lengths->tokens,
+        (long long)lengths_quantile(lengths, 1.0), (long long)t->longest, calls);
+    for (int i = 0; i < row->ncontexts; i++)
+        text_add(out, "%s %lld", i ? "," : "", (long long)row->contexts[i]);
+    text_add(out, " tokens ahead of it where a sequence has them.\n"
+                  "# Updates: the smallest and the largest tensor.\n"
+                  "#    tokens  documents of at most so many\n");
+    for (int i = 0; i < t->ngrid && t->grid[i] < t->longest; i++)
+        text_add(out, "# %9lld %10lld\n", (long long)t->grid[i],
+                 (long long)documents_up_to(lengths, t->grid[i]));
+    text_add(out, "# %9lld %10lld, longer ones in sequences of so many\n", (long long)t->longest,
+             (long long)lengths->documents);
 }

@@ -17,6 +17,8 @@ typedef struct Tuning Tuning;
 Tuning *tune_points(Region *region, const Job *job, const Codelets *codelets,
                     const Lengths *lengths);
 void    tune_print(const Tuning *tuning, Text *out);
+/* Which points, and which lengths they are for, as comments that people read. */
+void tune_explain(const Tuning *tuning, const Lengths *lengths, Text *out);
 /* Without a name: that is the machine's. */
 Cost *tune_read(Tuning *tuning, const char *answer, Error *error);
 

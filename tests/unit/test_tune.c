@@ -123,6 +123,10 @@ Test(tune, asks_for_no_more_tokens_than_documents_have)
     json_array_foreach(world.points, i, point)
     {
         const Codelet *codelet = codelet_of(&world, point);
+        const json_t  *segment = json_array_get(json_object_get(point, "segments"), 0);
+        int64_t        length  = json_integer_value(json_array_get(segment, 0));
+        int64_t        context = json_integer_value(json_array_get(segment, 1));
+        cr_expect_leq(length + context, 100);
         if (codelet->part != PART_CORE && whole(point, "tokens") > longest)
             longest = whole(point, "tokens");
     }
