@@ -63,6 +63,12 @@ int codelet_find(const Codelets *table, Part part, Direction direction, Level le
     return -1;
 }
 
+const char *codelet_function(Region *region, const Codelet *codelet)
+{
+    bool taken = kernel_exists(codelet->name);
+    return taken ? region_format(region, "%s_codelet", codelet->name) : codelet->name;
+}
+
 int codelet_named(const Codelets *table, const char *name)
 {
     for (int i = 0; i < table->count; i++)

@@ -124,7 +124,9 @@ int64_t codelet_scratch(const Codelet *codelet, int64_t tokens, int64_t segments
  * update has no part: use codelet_named. */
 int codelet_find(const Codelets *table, Part part, Direction direction, Level level, Half half);
 int codelet_named(const Codelets *table, const char *name);
-int codelet_operand(const Codelet *codelet, const char *name); /* index or -1 */
+/* What a codelet's function is called: its name, unless a kernel has it. */
+const char *codelet_function(Region *region, const Codelet *codelet);
+int         codelet_operand(const Codelet *codelet, const char *name); /* index or -1 */
 
 Codelets *codelets_read(Region *region, const char *text, const char *name, Error *error);
 void      codelets_print(const Codelets *table, const Model *model, Text *out);

@@ -131,7 +131,7 @@ static void add_codelets(Emitter *emitter)
                            "static const PwCodeletEntry codelets[] = {\n");
     for (int i = 0; i < emitter->codelets->count; i++)
         text_add(emitter->out, "    {\"%s\", %s},\n", emitter->codelets->items[i].name,
-                 function_name(emitter->out->region, &emitter->codelets->items[i]));
+                 codelet_function(emitter->out->region, &emitter->codelets->items[i]));
     text_add(emitter->out, "};\n\n");
 }
 

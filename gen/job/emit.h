@@ -5,9 +5,6 @@
 
 #include "gen/job/job_passes.h"
 
-/* What a codelet's function is called: its name, unless a kernel has it. */
-const char *function_name(Region *region, const Codelet *codelet);
-
 void emit_c_shapes(const Model *model, int real_bytes, Text *out);
 void emit_c_header(const Codelets *codelets, Text *out);
 void emit_c_codelets(const Codelets *codelets, const Model *model, Text *out);

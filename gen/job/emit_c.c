@@ -40,19 +40,13 @@ void emit_c_shapes(const Model *model, int real_bytes, Text *out)
              text_double(out->region, model->epsilon));
 }
 
-const char *function_name(Region *region, const Codelet *codelet)
-{
-    bool taken = kernel_exists(codelet->name);
-    return taken ? region_format(region, "%s_codelet", codelet->name) : codelet->name;
-}
-
 void emit_c_header(const Codelets *codelets, Text *out)
 {
     text_add(out, "/* codelets.h: every codelet of this job. Emitted: read, do not edit. */\n"
                   "#ifndef CODELETS_H\n#define CODELETS_H\n\n#include \"runtime/kernel.h\"\n\n");
     for (int i = 0; i < codelets->count; i++)
         text_add(out, "void %s(const PwCall *call);\n",
-                 function_name(out->region, &codelets->items[i]));
+                 codelet_function(out->region, &codelets->items[i]));
     text_add(out, "\n#endif\n");
 }
 
@@ -303,7 +297,7 @@ void emit_c_codelets(const Codelets *codelets, const Model *model, Text *out)
              "#include \"codelets.h\"\n\n#include \"templates/cpu/kernels.h\"\n");
     for (const Codelet *c = codelets->items; c < codelets->items + codelets->count; c++) {
         add_head(codelets, c, model, out);
-        text_add(out, "void %s(const PwCall *call)\n{\n", function_name(out->region, c));
+        text_add(out, "void %s(const PwCall *call)\n{\n", codelet_function(out->region, c));
         add_variables(c, out);
         text_add(out, "\n");
         for (int i = 0; i < c->nlines; i++)

@@ -7,8 +7,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "gen/job/emit.h"
-
 enum { MARGIN = 100, INDENT = 9 };
 
 typedef struct Printer {
@@ -74,7 +72,7 @@ static void add_call(Printer *printer)
 {
     const PwInstruction *instruction = printer->instruction;
     const Codelet       *codelet     = &printer->codelets->items[instruction->codelet];
-    add(printer, "%s", function_name(printer->out->region, codelet));
+    add(printer, "%s", codelet_function(printer->out->region, codelet));
     if (instruction->layer >= -1)
         add(printer, " /* layer %d */", instruction->layer);
     add(printer, ", ");

@@ -117,7 +117,7 @@ void codelet_run_free(CodeletRun *run)
 
 PwCodelet codelet_run_function(const CodeletRun *run, const Codelet *codelet)
 {
-    void     *symbol = dlsym(run->library, function_name(run->region, codelet));
+    void     *symbol = dlsym(run->library, codelet_function(run->region, codelet));
     PwCodelet function;
     if (!symbol)
         give_up(codelet->name);
