@@ -35,13 +35,4 @@ typedef struct PackOptions {
 
 bool pack(Compilation *job, const char *folder, PackOptions options, Error *error);
 
-/* The manifest of an artifact, or NULL. */
-json_t *pack_manifest(Region *region, const char *folder, Error *error);
-
-/* Checks every file of an artifact against its manifest, and the compiled trainer against what the
- * build script noted; or only the files in inputs/, which readers of its forms trust to belong
- * together. Names the first that differs. */
-bool pack_verify(Region *region, const char *folder, Error *error);
-bool pack_verify_inputs(Region *region, const char *folder, Error *error);
-
 #endif

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "gen/artifact.h"
 #include "gen/base/file.h"
 #include "gen/base/text.h"
 #include "gen/commands/job_command.h"
@@ -163,8 +164,8 @@ static bool run(const Arguments *arguments, Error *error)
     Region     *region     = arguments->region;
     const char *a          = artifact_of(region, arguments->words[0]);
     const char *b          = artifact_of(region, arguments->words[1]);
-    json_t     *manifest_a = pack_manifest(region, a, error);
-    json_t     *manifest_b = manifest_a ? pack_manifest(region, b, error) : NULL;
+    json_t     *manifest_a = artifact_manifest(region, a, error);
+    json_t     *manifest_b = manifest_a ? artifact_manifest(region, b, error) : NULL;
     int count = manifest_b ? diff_artifacts(region, a, b, manifest_a, manifest_b, error) : -1;
     json_decref(manifest_a);
     json_decref(manifest_b);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gen/artifact.h"
 #include "gen/base/file.h"
 #include "gen/base/process.h"
 #include "gen/commands/job_command.h"
@@ -56,7 +57,7 @@ static bool is_its_own(Region *region, const char *artifact, const char *data, b
 {
     TokenIndex *index    = index_open(region, data, error);
     const char *hash     = index ? record_tokens_hash(region, index->prefix, error) : NULL;
-    json_t     *manifest = hash ? pack_manifest(region, artifact, error) : NULL;
+    json_t     *manifest = hash ? artifact_manifest(region, artifact, error) : NULL;
     json_t     *hashes   = json_object_get(json_object_get(manifest, "inputs"), "data");
     *its_own  = index && is_hash(hashes, "idx", index->hash) && is_hash(hashes, "bin", hash);
     bool good = manifest != NULL;

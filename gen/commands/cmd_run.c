@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "gen/ahead.h"
+#include "gen/artifact.h"
 #include "gen/base/file.h"
 #include "gen/base/process.h"
 #include "gen/commands/job_command.h"
@@ -155,7 +156,7 @@ static bool run_artifact_folder(const Arguments *arguments, const char *folder, 
     if (!run)
         run = region_format(region, "%s.run", folder);
     if (!argument_number(arguments, "steps", 1, 0, &steps, error) ||
-        !pack_verify(region, folder, error))
+        !artifact_verify(region, folder, error))
         return false;
     if (!argument(arguments, "data"))
         return error_input(error,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gen/artifact.h"
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
 #include "gen/commands/job_command.h"
@@ -110,14 +111,14 @@ static bool run(const Arguments *arguments, Error *error)
     const char *folder   = artifact_of(region, word);
     const char *job_path = argument(arguments, "job");
     const char *data     = argument(arguments, "data");
-    if (!pack_verify(region, folder, error))
+    if (!artifact_verify(region, folder, error))
         return false;
     printf("%s: every file is as its manifest says%s\n", folder,
            file_exists(path_join(region, folder, "train")) ? ", the trainer as it was compiled"
                                                            : "; not compiled yet");
     if (!data)
         data = trained_on(region, word);
-    json_t *manifest = pack_manifest(region, folder, error);
+    json_t *manifest = artifact_manifest(region, folder, error);
     bool    good     = manifest && (!data || verify_data(region, data, manifest, error)) &&
                 (!job_path || verify_again(region, folder, job_path, manifest, error));
     json_decref(manifest);

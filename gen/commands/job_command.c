@@ -1,6 +1,7 @@
 /* job_command: see job_command.h. */
 #include "gen/commands/job_command.h"
 
+#include "gen/artifact.h"
 #include "gen/base/file.h"
 #include "gen/pack.h"
 
@@ -42,7 +43,7 @@ bool open_artifact(Region *region, const char *folder, Compilation *job, Error *
 {
     const char *path, *text;
     *job = (Compilation){.region = region, .data_hash = "", .prompt_hash = ""};
-    return pack_verify_inputs(region, folder, error) &&
+    return artifact_verify_inputs(region, folder, error) &&
            (text = read_form(region, folder, "inputs/model.txt", &path, error)) &&
            (job->model = model_read(region, text, path, error)) &&
            (text = read_form(region, folder, "inputs/codelets.txt", &path, error)) &&
