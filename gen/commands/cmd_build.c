@@ -41,10 +41,13 @@ static bool run(const Arguments *arguments, Error *error)
     if (!compile_from(&job, argument(arguments, "from"), error) ||
         !pack(&job, folder, pack_options, error))
         return false;
-    printf("%s: %s for %s; run it with %s/train --data %s --out RUN\n", folder,
-           text_count(job.region, pack_options.steps, "step"),
-           text_count(job.region, job.layout->nranks, "rank"), folder,
-           job.prefix ? job.prefix : "PREFIX");
+    const char *what = region_format(job.region, "%s: %s for %s", folder,
+                                     text_count(job.region, pack_options.steps, "step"),
+                                     text_count(job.region, job.layout->nranks, "rank"));
+    if (job.prefix)
+        printf("%s; run it with %s/train --data %s --out RUN\n", what, folder, job.prefix);
+    else
+        printf("%s, of lengths alone: to look at and to prove, not to train with\n", what);
     return true;
 }
 

@@ -122,11 +122,12 @@ static bool count_sequences(Sampler *sampler, const char *name, Error *error)
     }
     sampler->nsequences = counts->sequences;
     if (sampler->nsequences == 0)
-        return error_input(error,
-                           "%s: no document is left to train on (%lld documents, %lld of them"
-                           " empty, %lld held out)",
-                           name, (long long)counts->documents, (long long)counts->empty,
-                           (long long)counts->held_out);
+        return error_input(
+            error,
+            "%s: no document is left to train on (of %lld, %lld are empty and %lld held "
+            "out); give more, or hold none out with data.held_out = 0",
+            name, (long long)counts->documents, (long long)counts->empty,
+            (long long)counts->held_out);
     return true;
 }
 
