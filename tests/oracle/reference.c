@@ -86,14 +86,6 @@ void reference_free(Reference *r)
     free(r);
 }
 
-ReferenceTensor *reference_tensor(Reference *r, const char *name)
-{
-    for (int i = 0; i < r->ntensors; i++)
-        if (!strcmp(r->tensors[i].name, name))
-            return &r->tensors[i];
-    return NULL;
-}
-
 /* y[n][out] = x[n][in] w[out][in]^T */
 static void product(double *y, const double *x, const ReferenceTensor *w, int n)
 {
@@ -344,20 +336,18 @@ static double head(Reference *r, const double *x, double *d, const int32_t *targ
                          ? 0
                          : weight[t] * scale * (exp(row[v] - most) / sum - (v == target[t]));
     }
-    if (d) {
-        product_back(dnormed, logit, normed, table, n);
-        norm_back(d, dnormed, x, gain, n, r->epsilon);
-    }
+    product_back(dnormed, logit, normed, table, n);
+    norm_back(d, dnormed, x, gain, n, r->epsilon);
     free(normed), free(dnormed), free(logit);
     return loss;
 }
 
-static double run(Reference *r, const int32_t *token, const int32_t *target, const double *weight,
-                  int n, double scale, int backward)
+double reference_step(Reference *r, const int32_t *token, const int32_t *target,
+                      const double *weight, int n, double scale)
 {
     int     h = r->hidden;
     Layer  *s = calloc((size_t)r->layers, sizeof *s);
-    double *x = zeros(n * h), *d = backward ? zeros(n * h) : NULL;
+    double *x = zeros(n * h), *d = zeros(n * h);
     for (int t = 0; t < n; t++)
         memcpy(x + t * h, r->tensors[0].value + (int64_t)token[t] * h, (size_t)h * sizeof *x);
     for (int l = 0; l < r->layers; l++) {
@@ -367,25 +357,13 @@ static double run(Reference *r, const int32_t *token, const int32_t *target, con
         x = output;
     }
     double loss = head(r, x, d, target, weight, n, scale);
-    for (int l = r->layers - 1; backward && l >= 0; l--)
+    for (int l = r->layers - 1; l >= 0; l--)
         layer_backward(r, &s[l], l, d, n);
-    for (int t = 0; backward && t < n; t++)
+    for (int t = 0; t < n; t++)
         for (int i = 0; i < h; i++)
             r->tensors[0].gradient[(int64_t)token[t] * h + i] += d[t * h + i];
     for (int l = 0; l < r->layers; l++)
         layer_free(&s[l]);
     free(s), free(x), free(d);
     return loss;
-}
-
-double reference_step(Reference *r, const int32_t *token, const int32_t *target,
-                      const double *weight, int n, double scale)
-{
-    return run(r, token, target, weight, n, scale, 1);
-}
-
-double reference_loss(const Reference *r, const int32_t *token, const int32_t *target,
-                      const double *weight, int n)
-{
-    return run((Reference *)r, token, target, weight, n, 0, 0);
 }

@@ -1,6 +1,6 @@
-/* reference: a Llama or Qwen3 decoder on one whole sequence, forward and backward, in float64 and plain
- * loops. It judges the compiler's gradients and shares nothing with it: no codelet, kernel, chunk
- * or order. Weights go by their Hugging Face names. */
+/* reference: a Llama or Qwen3 decoder on one whole sequence, forward and backward, in float64 and
+ * plain loops. It judges the compiler's gradients and shares nothing with it: no codelet, kernel,
+ * chunk or order. Weights go by their Hugging Face names. */
 #ifndef PIPEWRIGHT_TESTS_REFERENCE_H
 #define PIPEWRIGHT_TESTS_REFERENCE_H
 
@@ -26,14 +26,10 @@ typedef struct Reference {
 Reference *reference_new(int layers, int hidden, int heads, int kv_heads, int head_dim, int ffn,
                          int vocabulary, int tied, int head_norms, double epsilon, double theta);
 void       reference_free(Reference *reference);
-ReferenceTensor *reference_tensor(Reference *reference, const char *name); /* NULL: none */
 
 /* Adds the gradients of sum(weight * loss) * scale over one sequence of n tokens; returns the sum
  * of weight * loss, not scaled. target[i] < 0: predicts nothing. */
 double reference_step(Reference *reference, const int32_t *token, const int32_t *target,
                       const double *weight, int n, double scale);
-/* The same without gradients. */
-double reference_loss(const Reference *reference, const int32_t *token, const int32_t *target,
-                      const double *weight, int n);
 
 #endif
