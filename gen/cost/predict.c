@@ -197,8 +197,8 @@ static ChunkCosts chunk_costs(Region *region, const Plan *plan, int k, const Pri
     return costs;
 }
 
-/* What lies behind the last operation, seen from there; nothing for chunks that have no orders
- * yet. */
+/* What the step takes beyond the rule's last end: weights that operations wait for, and what follows
+ * the operations; nothing for chunks that have no orders yet. */
 static void price_end(Region *region, const Plan *plan, const Pricing *pricing, PlanCosts *costs)
 {
     double *ends = REGION_ARRAY(region, double, plan->nranks);
@@ -207,11 +207,13 @@ static void price_end(Region *region, const Plan *plan, const Pricing *pricing, 
         any = any || plan->order[r].count > 0;
     if (!any)
         return;
-    Timeline timeline = timeline_of_plan(region, plan, costs);
+    Timeline  rule     = timeline_of_plan(region, plan, costs, NULL);
+    Fetching *fetching = fetching_of_plan(region, plan, pricing);
+    Timeline  timeline = fetching ? timeline_of_plan(region, plan, costs, fetching) : rule;
     for (int r = 0; r < plan->nranks; r++)
         if (plan->order[r].count)
             ends[r] = timeline.end[r][plan->order[r].count - 1];
-    costs->end       = ending_seconds(region, plan, pricing, ends) - timeline.seconds;
+    costs->end       = ending_seconds(region, plan, pricing, ends) - rule.seconds;
     costs->least_end = ending_least(region, plan, pricing);
 }
 
@@ -234,7 +236,7 @@ PlanCosts *costs_of_plan(Region *region, const Plan *plan, const Pricing *pricin
 
 Prediction predict(Region *region, const Plan *plan, const PlanCosts *costs)
 {
-    Timeline timeline = timeline_of_plan(region, plan, costs);
+    Timeline timeline = timeline_of_plan(region, plan, costs, NULL);
     double   busy     = 0;
     for (int r = 0; r < plan->nranks; r++)
         for (int i = 0; i < plan->order[r].count; i++)

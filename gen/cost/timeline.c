@@ -59,7 +59,8 @@ static bool arrival(const Plan *plan, const PlanCosts *costs, const PlanIndex *i
     return true;
 }
 
-Timeline timeline_of_plan(Region *region, const Plan *plan, const PlanCosts *costs)
+Timeline timeline_of_plan(Region *region, const Plan *plan, const PlanCosts *costs,
+                          Fetching *fetching)
 {
     PlanIndex at = plan_index(region, plan), *index = &at;
     Timeline  timeline = {REGION_ARRAY(region, double *, plan->nranks),
@@ -84,9 +85,13 @@ Timeline timeline_of_plan(Region *region, const Plan *plan, const PlanCosts *cos
                 double               free = i ? timeline.end[r][i - 1] : 0;
                 if (!arrival(plan, costs, index, o, ends, &when))
                     break;
-                timeline.start[r][i] = when > free ? when : free;
-                timeline.end[r][i] =
-                    timeline.start[r][i] + seconds_of_operation(plan, costs, index, o);
+                double begins        = when > free ? when : free;
+                double seconds       = seconds_of_operation(plan, costs, index, o);
+                timeline.start[r][i] = begins;
+                timeline.end[r][i]   = begins + seconds;
+                if (fetching)
+                    timeline.end[r][i] +=
+                        fetching_wait(fetching, r, i, &(FetchTimes){timeline.end[r], when, begins});
                 if (o->letter == 'F' || o->letter == 'B')
                     ends[o->letter == 'B'][index->base[o->chunk] + o->stage] = timeline.end[r][i];
                 if (timeline.end[r][i] > timeline.seconds)

@@ -3,7 +3,7 @@
 #ifndef PIPEWRIGHT_TIMELINE_H
 #define PIPEWRIGHT_TIMELINE_H
 
-#include "gen/forms/plan.h"
+#include "gen/cost/fetching.h"
 
 /* In seconds from the step's start. */
 typedef struct Timeline {
@@ -11,7 +11,9 @@ typedef struct Timeline {
     double   seconds;      /* the last of the ends; what follows it, PlanCosts.end, comes on top */
 } Timeline;
 
-/* The plan must have passed plan_check. */
-Timeline timeline_of_plan(Region *region, const Plan *plan, const PlanCosts *costs);
+/* The plan must have passed plan_check. `fetching` NULL: as the rule says; else with the waiting for
+ * weights, which it leaves to PlanCosts.end. */
+Timeline timeline_of_plan(Region *region, const Plan *plan, const PlanCosts *costs,
+                          Fetching *fetching);
 
 #endif

@@ -57,7 +57,7 @@ typedef struct ChunkCosts {
 typedef struct PlanCosts {
     ChunkCosts *chunks;
     int64_t    *static_bytes, *capacity; /* [nranks]                                           */
-    double      end;
+    double      end;       /* what the step takes beyond the rule's last end                */
     double      least_end; /* of any order of these chunks; for the bound, not printed         */
 } PlanCosts;
 

@@ -200,7 +200,7 @@ static void print_chunks(const Plan *plan, double y, Text *out)
 
 void gantt_print(const Plan *plan, const PlanCosts *costs, Text *out)
 {
-    Timeline timeline = timeline_of_plan(out->region, plan, costs);
+    Timeline timeline = timeline_of_plan(out->region, plan, costs, NULL);
     double   all      = timeline.seconds + costs->end;
     double   seconds  = all > 0 ? all : 1e-9;
     double   scale    = (WIDTH - LEFT - RIGHT) / seconds;

@@ -1,6 +1,6 @@
 /* prediction: the lowered program, simulated message by message, takes what the plan's rule says
- * within 2%: for every shipped policy, and for random plans of a few thousand tokens. A latency is
- * small beside an operation of such a size; in a step of a few dozen tokens it would not be. */
+ * within 2%: for every shipped policy, and for random plans of some hundred tokens and more. In a
+ * step of a few dozen tokens, most of which goes by in messages, a plan in fifty may miss it. */
 #include <criterion/criterion.h>
 #include <math.h>
 
@@ -13,7 +13,7 @@
 #include "tests/support/shipped_policies.h"
 #include "tests/support/tiny_model.h"
 
-enum { AHEAD = 2, SCALE = 100, PLANS = 150, BATCHES = 3 };
+enum { AHEAD = 2, PLANS = 150, BATCHES = 3 };
 static const double NEAR = 0.02;
 
 /* What a plan is lowered with. */
@@ -76,8 +76,10 @@ static void stretch(RandomPlan *made, int64_t times)
     }
 }
 
-Test(prediction, random_plans_take_what_the_rule_says)
+/* Of so many times as many tokens: how many random plans take another time than the rule says. */
+static int misses(int64_t times)
 {
+    int count = 0;
     for (uint64_t seed = 0; seed < PLANS; seed++) {
         World world;
         make_world(&world, (TinyShape){.layers  = 2 + (int64_t)(seed % 5),
@@ -86,11 +88,21 @@ Test(prediction, random_plans_take_what_the_rule_says)
                                        .context = 4096,
                                        .tied    = seed % 3 == 0});
         RandomPlan made = random_plan(world.region, world.model, seed);
-        stretch(&made, SCALE);
+        stretch(&made, times);
         double found = difference(&world, made.plan, made.batch, made.layout);
-        cr_expect_leq(fabs(found), NEAR, "seed %d: %.2f%%", (int)seed, 100 * found);
+        if (fabs(found) > NEAR)
+            cr_log_info("%d times seed %d: %.2f%%", (int)times, (int)seed, 100 * found);
+        count += fabs(found) > NEAR;
         region_free(world.region);
     }
+    return count;
+}
+
+Test(prediction, random_plans_take_what_the_rule_says)
+{
+    cr_expect_leq(misses(1), PLANS / 50);
+    cr_expect_eq(misses(10), 0);
+    cr_expect_eq(misses(100), 0);
 }
 
 /* Few sequences as long as the context, many short ones. */
