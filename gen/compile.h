@@ -13,8 +13,8 @@
 #include "gen/data/documents.h"
 #include "gen/forms/plan_file.h"
 #include "gen/job/job_passes.h"
-#include "gen/step/step_passes.h"
 #include "gen/step/sample.h"
+#include "gen/step/step_passes.h"
 
 /* What is made once per job; everything is in `region`. */
 typedef struct Compilation {

@@ -5,8 +5,8 @@
  * kernel call a line. */
 #include <string.h>
 
-#include "gen/job/emit.h"
 #include "gen/forms/operations.h"
+#include "gen/job/emit.h"
 
 enum { MARGIN = 100 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/base/random.h"
 #include "gen/cost/peak.h"
 #include "gen/cost/predict.h"
 #include "gen/job/job_passes.h"
@@ -15,7 +16,6 @@
 #include "gen/solve/partition.h"
 #include "tests/support/random_plans.h"
 #include "tests/support/tiny_model.h"
-#include "gen/base/random.h"
 
 static const char table[] =
     "{\"format\": \"pipewright-cost-1\", \"name\": \"mine\", \"device\": \"cpu\","

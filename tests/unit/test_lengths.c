@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "gen/base/random.h"
-#include "gen/pictures/stats.h"
 #include "gen/forms/batch.h"
 #include "gen/forms/lengths.h"
 #include "gen/pictures/histogram.h"
+#include "gen/pictures/stats.h"
 
 static Region *region;
 
