@@ -28,11 +28,6 @@ enum {
     BESIDE_LUA     = 48 << 20, /* for the answer's JSON, included files, libc */
 };
 
-Child *child_of(lua_State *lua)
-{
-    return *(Child **)lua_getextraspace(lua);
-}
-
 /* Keeps nothing open but the pipe, and takes limits that kill. */
 static void confine(int pipe, int64_t bytes, double seconds)
 {

@@ -30,7 +30,10 @@ typedef struct Child {
     int            users;               /* in the registry: the globals of their scripts */
 } Child;
 
-Child *child_of(lua_State *lua);
+static inline Child *child_of(lua_State *lua)
+{
+    return *(Child **)lua_getextraspace(lua);
+}
 
 /* The child's life; it ends the process. */
 _Noreturn void child_live(const Sandbox *sandbox, int pipe, Whereabouts *place);
