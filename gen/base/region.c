@@ -96,9 +96,13 @@ char *region_format(Region *region, const char *format, ...)
     va_list arguments, again;
     va_start(arguments, format);
     va_copy(again, arguments);
-    int   length = vsnprintf(NULL, 0, format, arguments);
+    char  brief[128]; /* most are: printed once */
+    int   length = vsnprintf(brief, sizeof brief, format, arguments);
     char *text   = region_alloc(region, (size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, again);
+    if ((size_t)length < sizeof brief)
+        memcpy(text, brief, (size_t)length);
+    else
+        vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
     va_end(arguments);
     return text;

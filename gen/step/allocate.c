@@ -5,17 +5,20 @@
  *   stands   after overlap, because a receive that is posted early lengthens a life
  * Buffer after buffer, each in the lowest gap that is free while its parts live (greedy, Pisarchyk
  * and Lee 2020, arXiv 2001.03288). No order of buffers is best for every program: each of these is
- * tried, the least peak stays; ties go to the earlier key, and within one to the lower number. What
- * lives longer than one operation goes first; the rest of each operation then meets only what is
- * there in it. What is placed stands in lists by address, one for each slice of the program: a gap
- * is found in one walk from below.
+ * tried until one is close to the least that is possible, and the least peak stays; ties go to the
+ * earlier key, and within one to the lower number. What lives longer than one operation goes first:
+ * the rest of each operation then fills what is left there.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/step/gaps.h"
 #include "gen/step/lives.h"
 #include "gen/step/step_passes.h"
+
+enum { CLOSE = 256 }; /* an order within this part of the least that is possible is the last */
 
 /* A buffer as the keys see it. */
 typedef struct Item {
@@ -25,32 +28,11 @@ typedef struct Item {
     double  key; /* larger ones are placed first                                           */
 } Item;
 
-/* A part in its place. */
-typedef struct Placed {
-    int64_t start, past;
-    int     first, last;
-} Placed;
-
-/* What is placed, by start. */
-typedef struct Shelf {
-    Placed *placed;
-    int     count, room;
-} Shelf;
-
-/* A rank's operations are cut into slices, finer from level to level down to a few operations each;
- * level 0 is all of them. What lives within one slice looks for a gap among those alone that are
- * there in it. */
-enum { MOST_LEVELS = 6, MOST_SLICES = 1 << 2 * (MOST_LEVELS - 1), PER_SLICE = 2 };
-
 typedef struct Arena {
-    Region            *region;
     const RankProgram *rank;
-    Item              *items; /* [nitems] */
+    Item             **items; /* [nitems] by operation; within one in the order of the last key */
     int                nitems;
-    const int         *operation; /* [ninstructions] of the rank                              */
-    int                noperations, nlevels;
-    Shelf              long_lived[MOST_LEVELS][MOST_SLICES]; /* whatever lives longer than that */
-    Shelf              local; /* all that is there in one operation                          */
+    Gaps              *gaps;
 } Arena;
 
 typedef double (*Key)(const Item *item);
@@ -60,31 +42,31 @@ static double by_size(const Item *item)
     return (double)item->bytes;
 }
 
-static double by_size_and_life(const Item *item)
-{
-    return (double)item->bytes * (item->last - item->first + 1);
-}
-
-static double by_start(const Item *item)
-{
-    return -item->first;
-}
-
 static double by_end(const Item *item)
 {
     return item->last;
 }
 
-static double by_life(const Item *item)
+/* Lives of about one length side by side, as they come: powers of two, each before the shorter. */
+static double by_life_then_start(const Item *item)
 {
-    return item->last - item->first;
+    int length = 0;
+    while ((item->last - item->first) >> length)
+        length++;
+    return length * (double)INT_MAX - item->first;
+}
+
+static int by_operation(const void *a, const void *b)
+{
+    const Item *x = *(const Item *const *)a, *y = *(const Item *const *)b;
+    if (x->operation != y->operation)
+        return x->operation < y->operation ? -1 : 1;
+    return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
 }
 
 static int by_key(const void *a, const void *b)
 {
-    const Item *x = a, *y = b;
-    if (x->operation != y->operation)
-        return x->operation < y->operation ? -1 : 1;
+    const Item *x = *(const Item *const *)a, *y = *(const Item *const *)b;
     if (x->key != y->key)
         return x->key > y->key ? -1 : 1;
     if (x->bytes != y->bytes)
@@ -97,35 +79,8 @@ static int64_t align(int64_t bytes)
     return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
 }
 
-static int slice_at(const Arena *arena, int level, int instruction)
-{
-    int slices = 1 << 2 * level; /* four times as many a level */
-    return (int)((int64_t)arena->operation[instruction] * slices / arena->noperations);
-}
-
-static const Shelf *finest_slice(const Arena *arena, int first, int last)
-{
-    int level = arena->nlevels - 1;
-    while (slice_at(arena, level, first) != slice_at(arena, level, last))
-        level--;
-    return &arena->long_lived[level][slice_at(arena, level, first)];
-}
-
-/* The lowest place at or above `least` where so many bytes are free from `first` to `last`. */
-static int64_t lowest_gap(const Shelf *shelf, int64_t least, int64_t bytes, int first, int last)
-{
-    int64_t at = least;
-    for (int i = 0; i < shelf->count && shelf->placed[i].start < at + bytes; i++) {
-        const Placed *other = &shelf->placed[i];
-        if (other->past > at && other->first <= last && first <= other->last)
-            at = other->past;
-    }
-    return at;
-}
-
-/* Where the whole buffer fits: each part pushes it up until none does. `local`: it lives and dies
- * in the operation whose shelf stands. */
-static int64_t find_place(const Arena *arena, bool local, const Buffer *buffer)
+/* Where the whole buffer fits: each part pushes it up until none does. */
+static int64_t find_place(const Arena *arena, const Buffer *buffer)
 {
     int64_t base = arena->rank->static_bytes;
     for (bool moved = true; moved;) {
@@ -133,65 +88,26 @@ static int64_t find_place(const Arena *arena, bool local, const Buffer *buffer)
         for (int i = 0; i < buffer->nparts; i++) {
             const BufferPart *part  = &buffer->parts[i];
             int64_t           start = part_start(buffer, part);
-            const Shelf      *shelf =
-                local ? &arena->local : finest_slice(arena, part->first, part->last);
-            int64_t at = lowest_gap(shelf, base + start, part_past(buffer, part) - start,
-                                    part->first, part->last);
+            int64_t at = gaps_lowest(arena->gaps, base + start, part_past(buffer, part) - start,
+                                     part->first, part->last);
             if (at > base + start) {
                 base  = align(at - start);
-                moved = true;
+                moved = buffer->nparts > 1 || base + start > at;
             }
         }
     }
     return base;
 }
 
-static void put(Region *region, Shelf *shelf, Placed placed)
+static void sort_items(Arena *arena, Key key)
 {
-    int low = 0, high = shelf->count;
-    REGION_APPEND(region, shelf->placed, shelf->count, shelf->room, placed);
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if (shelf->placed[middle].start <= placed.start)
-            low = middle + 1;
-        else
-            high = middle;
+    for (int from = 0, past = 0; from < arena->nitems; from = past) {
+        for (;
+             past < arena->nitems && arena->items[past]->operation == arena->items[from]->operation;
+             past++)
+            arena->items[past]->key = key(arena->items[past]);
+        qsort(&arena->items[from], (size_t)(past - from), sizeof *arena->items, by_key);
     }
-    memmove(&shelf->placed[low + 1], &shelf->placed[low],
-            (size_t)(shelf->count - 1 - low) * sizeof placed);
-    shelf->placed[low] = placed;
-}
-
-static void put_long_lived(Arena *arena, Placed placed)
-{
-    for (int level = 0; level < arena->nlevels; level++) {
-        int last = slice_at(arena, level, placed.last);
-        for (int i = slice_at(arena, level, placed.first); i <= last; i++)
-            put(arena->region, &arena->long_lived[level][i], placed);
-    }
-}
-
-static void clear_shelves(Arena *arena)
-{
-    for (int level = 0; level < arena->nlevels; level++)
-        for (int i = 0; i < 1 << 2 * level; i++)
-            arena->long_lived[level][i].count = 0;
-}
-
-/* Fills `local` with the long-lived parts that are there in the operation of these instructions. */
-static void fetch_local(Arena *arena, const Item *item)
-{
-    int first = item->first, last = item->last;
-    while (first > 0 && arena->operation[first - 1] == item->operation)
-        first--;
-    while (last + 1 < arena->rank->ninstructions && arena->operation[last + 1] == item->operation)
-        last++;
-    const Shelf *slice = finest_slice(arena, first, last);
-    arena->local.count = 0;
-    for (int i = 0; i < slice->count; i++)
-        if (slice->placed[i].first <= last && first <= slice->placed[i].last)
-            REGION_APPEND(arena->region, arena->local.placed, arena->local.count, arena->local.room,
-                          slice->placed[i]);
 }
 
 /* Places all buffers in the order of the key; offsets [nbuffers] are written. Returns the peak; an
@@ -199,29 +115,21 @@ static void fetch_local(Arena *arena, const Item *item)
 static int64_t fill_arena(Arena *arena, Key key, int64_t enough, int64_t *offsets)
 {
     int64_t peak = arena->rank->static_bytes;
-    for (int i = 0; i < arena->nitems; i++)
-        arena->items[i].key = key(&arena->items[i]);
-    qsort(arena->items, (size_t)arena->nitems, sizeof *arena->items, by_key);
-    clear_shelves(arena);
-    for (int i = 0, operation = -1; i < arena->nitems && peak < enough; i++) {
-        const Item   *item   = &arena->items[i];
-        const Buffer *buffer = &arena->rank->buffers[item->buffer];
-        bool          local  = item->operation >= 0;
-        if (local && item->operation != operation)
-            fetch_local(arena, item);
-        operation             = item->operation;
-        int64_t at            = find_place(arena, local, buffer);
-        offsets[item->buffer] = at;
+    sort_items(arena, key);
+    gaps_clear(arena->gaps);
+    for (int i = 0; i < arena->nitems && peak < enough; i++) {
+        if (arena->items[i]->operation >= 0 && (i == 0 || arena->items[i - 1]->operation < 0))
+            gaps_settle(arena->gaps);
+        int           number = arena->items[i]->buffer;
+        const Buffer *buffer = &arena->rank->buffers[number];
+        int64_t       at     = find_place(arena, buffer);
         for (int k = 0; k < buffer->nparts; k++) {
-            const BufferPart *part   = &buffer->parts[k];
-            Placed            placed = {at + part_start(buffer, part), at + part_past(buffer, part),
-                                        part->first, part->last};
-            if (local)
-                put(arena->region, &arena->local, placed);
-            else
-                put_long_lived(arena, placed);
+            const BufferPart *part = &buffer->parts[k];
+            gaps_take(arena->gaps, at + part_start(buffer, part), at + part_past(buffer, part),
+                      part->first, part->last);
         }
-        peak = at + buffer->bytes > peak ? at + buffer->bytes : peak;
+        offsets[number] = at;
+        peak            = at + buffer->bytes > peak ? at + buffer->bytes : peak;
     }
     return peak;
 }
@@ -237,33 +145,31 @@ static const int *count_operations(Region *region, const RankProgram *rank)
     return operation;
 }
 
-static Item item_of(const Arena *arena, int number)
+static Item *new_item(Region *region, const RankProgram *rank, const int *operation, int number)
 {
-    const Buffer *buffer = &arena->rank->buffers[number];
-    Item item = {.buffer = number, .first = buffer->parts[0].first, .bytes = buffer->bytes};
+    const Buffer *buffer = &rank->buffers[number];
+    Item         *item   = REGION_NEW(region, Item);
+    *item = (Item){.buffer = number, .first = buffer->parts[0].first, .bytes = buffer->bytes};
     for (int k = 0; k < buffer->nparts; k++) {
-        item.first = buffer->parts[k].first < item.first ? buffer->parts[k].first : item.first;
-        item.last  = buffer->parts[k].last > item.last ? buffer->parts[k].last : item.last;
+        const BufferPart *part = &buffer->parts[k];
+        item->first            = part->first < item->first ? part->first : item->first;
+        item->last             = part->last > item->last ? part->last : item->last;
     }
-    bool within    = arena->operation[item.first] == arena->operation[item.last];
-    item.operation = within ? arena->operation[item.first] : -1;
+    item->operation = operation[item->first] == operation[item->last] ? operation[item->first] : -1;
     return item;
 }
 
 static Arena *new_arena(Region *region, const RankProgram *rank)
 {
-    Arena *arena       = REGION_NEW(region, Arena);
-    arena->region      = region;
-    arena->rank        = rank;
-    arena->items       = REGION_ARRAY(region, Item, rank->nbuffers);
-    arena->operation   = count_operations(region, rank);
-    arena->noperations = rank->ninstructions ? arena->operation[rank->ninstructions - 1] + 1 : 1;
-    while (arena->nlevels < MOST_LEVELS &&
-           (arena->nlevels == 0 || PER_SLICE << 2 * arena->nlevels <= arena->noperations))
-        arena->nlevels++;
+    const int *operation = count_operations(region, rank);
+    Arena     *arena     = REGION_NEW(region, Arena);
+    arena->rank          = rank;
+    arena->gaps          = gaps_new(region, operation, rank->ninstructions);
+    arena->items         = REGION_ARRAY(region, Item *, rank->nbuffers);
     for (int i = 0; i < rank->nbuffers; i++)
         if (!rank->buffers[i].is_static && rank->buffers[i].nparts)
-            arena->items[arena->nitems++] = item_of(arena, i);
+            arena->items[arena->nitems++] = new_item(region, rank, operation, i);
+    qsort(arena->items, (size_t)arena->nitems, sizeof *arena->items, by_operation);
     return arena;
 }
 
@@ -284,19 +190,20 @@ static int find_peak(const RankProgram *rank)
 
 static void place_buffers(Region *region, RankProgram *rank)
 {
-    static const Key keys[]  = {by_size_and_life, by_start, by_size, by_end, by_life};
+    static const Key keys[]  = {by_life_then_start, by_size, by_end};
     int              fullest = 0;
     Arena           *arena   = new_arena(region, rank);
     int64_t          least   = largest_live_bytes(region, rank, &fullest);
+    int64_t          enough  = least + (least - rank->static_bytes) / CLOSE;
     int64_t         *offset  = REGION_ARRAY(region, int64_t, rank->nbuffers);
     rank->peak               = INT64_MAX;
-    for (int k = 0; k < COUNT(keys) && rank->peak > least; k++) {
+    for (int k = 0; k < COUNT(keys) && rank->peak > enough; k++) {
         int64_t peak = fill_arena(arena, keys[k], rank->peak, offset);
         if (peak >= rank->peak)
             continue;
         rank->peak = peak;
         for (int i = 0; i < arena->nitems; i++)
-            rank->buffers[arena->items[i].buffer].offset = offset[arena->items[i].buffer];
+            rank->buffers[arena->items[i]->buffer].offset = offset[arena->items[i]->buffer];
     }
     rank->peak_instruction = find_peak(rank);
 }

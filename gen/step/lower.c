@@ -125,7 +125,8 @@ Lowering *lowering_new(Region *region, PwProgramKind kind, const Plan *plan, con
                                      .codelets   = codelets,
                                      .layout     = layout,
                                      .real_bytes = layout->real_bytes ? layout->real_bytes : 4,
-                                     .program    = program};
+                                     .program    = program,
+                                     .name       = text_new(region)};
     program->region     = region;
     program->step       = plan->step;
     program->kind       = (int)kind;
@@ -196,7 +197,7 @@ void lower_load(Lowering *lowering, int rank, int chunk, bool for_head)
     for (int i = 0; i < 3; i++) {
         operand[i] = (Operand){-1, 0, 0, ACCESS_WRITE};
         if ((i > 0) == for_head) {
-            const char *name = region_format(lowering->region, "C%d.%s", chunk, names[i]);
+            const char *name = lower_name(lowering, 'C', chunk, NO_LAYER, names[i]);
             int buffer = lower_written_buffer(lowering, rank, name, from->tokens, LOADED_BYTES);
             operand[i] = lower_operand(lowering, rank, buffer, ACCESS_WRITE);
         }

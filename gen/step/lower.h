@@ -5,6 +5,8 @@
 #ifndef PIPEWRIGHT_LOWER_H
 #define PIPEWRIGHT_LOWER_H
 
+#include <limits.h>
+
 #include "gen/step/step_passes.h"
 
 /* A rank's buffers by name. A value that is written again after its last use gets a new buffer,
@@ -39,6 +41,7 @@ typedef struct Lowering {
     int             ntensors;
     int64_t        *loss_row; /* [nchunks] of its first segment                            */
     int           **earlier, **later; /* [nchunks][nsegments] chunk of the chain, or -1    */
+    Text            name;             /* the one that is being looked up                   */
 } Lowering;
 
 /* All ranks, with their static buffers and no instructions; rows of losses by chunk. */
@@ -61,6 +64,9 @@ void lower_update(Lowering *lowering, int rank, int tensor, const char *codelet,
 
 /* lower_buffers.c */
 enum { LOADED_BYTES = 4 }; /* of a token, a target, a loss weight, a sampled token */
+/* "C2.L4.q", or without a layer "C2.tokens"; stands until the next name is asked for. */
+enum { NO_LAYER = INT_MIN };
+const char *lower_name(Lowering *lowering, char letter, int number, int layer, const char *what);
 /* The rank's buffer of that name (made where there is none), as its name now stands. */
 int lower_buffer(Lowering *lowering, int rank, const char *name, int64_t rows, int64_t row_bytes);
 /* The buffer that a write of the value goes to: a new one where it was written before. */

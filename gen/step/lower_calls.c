@@ -3,6 +3,8 @@
  *   writes   one call, and clears ahead of it
  * Generic over the codelet table: what an operand is follows from its role, its rows and its
  * name. */
+#include <string.h>
+
 #include "gen/step/lower.h"
 
 /* What a call is about. */
@@ -65,11 +67,10 @@ static Operand value_operand(Lowering *lowering, const About *about, const Codel
     int64_t     rows      = lowering->plan->chunks[about->chunk].tokens;
     int64_t     row_bytes = formal->columns * formal->element_bytes;
     int         layer     = about->layer + formal->shift;
-    const char *name =
-        region_format(lowering->region, "C%d.L%d.%s", about->chunk, layer, formal->name);
-    int buffer = formal->access == ACCESS_WRITE
-                     ? lower_written_buffer(lowering, about->rank, name, rows, row_bytes)
-                     : lower_buffer(lowering, about->rank, name, rows, row_bytes);
+    const char *name      = lower_name(lowering, 'C', about->chunk, layer, formal->name);
+    int         buffer    = formal->access == ACCESS_WRITE
+                                ? lower_written_buffer(lowering, about->rank, name, rows, row_bytes)
+                                : lower_buffer(lowering, about->rank, name, rows, row_bytes);
     return lower_operand(lowering, about->rank, buffer, formal->access);
 }
 
@@ -80,7 +81,7 @@ static Operand token_operand(Lowering *lowering, const About *about, const Codel
         return (Operand){
             lower_buffer(lowering, about->rank, "next", lowering->plan->nchunks, LOADED_BYTES),
             about->chunk - 1, 1, ACCESS_READ};
-    const char *name   = region_format(lowering->region, "C%d.%s", about->chunk, formal->name);
+    const char *name   = lower_name(lowering, 'C', about->chunk, NO_LAYER, formal->name);
     int         buffer = lower_find(lowering, about->rank, name);
     if (buffer < 0)
         bug("%s was not loaded", name);
@@ -108,13 +109,17 @@ static Operand norm_operand(const Lowering *lowering, const About *about,
 
 static Operand scratch_operand(Lowering *lowering, const About *about)
 {
-    const char *where =
-        about->chunk >= 0 ? region_format(lowering->region, "C%d.L%d", about->chunk, about->layer)
-        : about->tensor >= 0 ? lowering->tensors[about->tensor].static_name[STATIC_WEIGHT]
-                             : "end";
-    const char *name =
-        region_format(lowering->region, "%s.%s.scratch", where, about->codelet->name);
-    int64_t bytes = about->scratch > 0 ? about->scratch : PW_ALIGN;
+    const char *name;
+    int64_t     bytes = about->scratch > 0 ? about->scratch : PW_ALIGN;
+    if (about->chunk >= 0) {
+        lower_name(lowering, 'C', about->chunk, about->layer, about->codelet->name);
+        text_bytes(&lowering->name, ".scratch", strlen(".scratch"));
+        name = lowering->name.at;
+    } else {
+        const char *where =
+            about->tensor < 0 ? "end" : lowering->tensors[about->tensor].static_name[STATIC_WEIGHT];
+        name = region_format(lowering->region, "%s.%s.scratch", where, about->codelet->name);
+    }
     return lower_operand(lowering, about->rank,
                          lower_written_buffer(lowering, about->rank, name, 1, bytes), ACCESS_WRITE);
 }
@@ -193,9 +198,8 @@ static void bind_segments(Lowering *lowering, const About *about, const CodeletO
     int64_t      row_bytes = formal->columns * formal->element_bytes;
     const char  *what      = formal->role == ROLE_KV ? "kv" : "dkv";
     int64_t      rows      = whole_rows(lowering, about->chunk, chunk->nsegments);
-    const char  *name =
-        region_format(lowering->region, "C%d.L%d.%s", about->chunk, about->layer, what);
-    int whole = -1;
+    const char  *name      = lower_name(lowering, 'C', about->chunk, about->layer, what);
+    int          whole     = -1;
     if (rows > 0)
         whole = formal->access == ACCESS_WRITE
                     ? lower_written_buffer(lowering, about->rank, name, rows, row_bytes)
@@ -204,7 +208,7 @@ static void bind_segments(Lowering *lowering, const About *about, const CodeletO
         int     sequence = chunk->segments[s].sequence, buffer = whole;
         int64_t row = whole_rows(lowering, about->chunk, s);
         if (is_chained(lowering, about->chunk, s)) {
-            name   = region_format(lowering->region, "S%d.L%d.%s", sequence, about->layer, what);
+            name   = lower_name(lowering, 'S', sequence, about->layer, what);
             buffer = lower_buffer(lowering, about->rank, name, lowering->plan->sequences[sequence],
                                   row_bytes);
             row    = 0;

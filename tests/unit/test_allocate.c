@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/base/random.h"
+#include "gen/step/gaps.h"
 #include "gen/step/lives.h"
 #include "tests/support/lowered.h"
 
@@ -134,6 +136,56 @@ Test(allocate, live_parts_share_no_byte)
             no_byte_shared(&made.program->ranks[rank], seed);
         region_free(region);
     }
+}
+
+/* A taken range, and the gap that a walk over all of them finds. */
+typedef struct Taken {
+    int64_t start, past;
+    int     first, last;
+} Taken;
+
+static int64_t slow_gap(const Taken *taken, int count, int64_t at, int64_t bytes, int first,
+                        int last)
+{
+    for (int i = 0; i < count; i++)
+        if (taken[i].first <= last && first <= taken[i].last && taken[i].start < at + bytes &&
+            at < taken[i].past) {
+            at = taken[i].past;
+            i  = -1;
+        }
+    return at;
+}
+
+/* Lives of one operation come last, as `settle` asks; all others as they like. */
+Test(allocate, the_lowest_gap_is_found)
+{
+    enum { INSTRUCTIONS = 400, PER_OPERATION = 5, TAKES = 300 };
+    Region *region    = region_new();
+    int    *operation = REGION_ARRAY(region, int, INSTRUCTIONS);
+    Taken   taken[TAKES];
+    for (int i = 0; i < INSTRUCTIONS; i++)
+        operation[i] = i / PER_OPERATION;
+    Gaps *gaps = gaps_new(region, operation, INSTRUCTIONS);
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        uint64_t random = seed;
+        gaps_clear(gaps);
+        for (int i = 0; i < TAKES; i++) {
+            bool settled = i >= TAKES / 2;
+            if (i == TAKES / 2)
+                gaps_settle(gaps);
+            int     first = (int)random_below(&random, INSTRUCTIONS);
+            int     rest  = settled ? PER_OPERATION - first % PER_OPERATION : INSTRUCTIONS - first;
+            int     last  = first + (int)random_below(&random, rest);
+            int64_t least = random_below(&random, 50);
+            int64_t bytes = 1 + random_below(&random, 90);
+            int64_t at    = gaps_lowest(gaps, least, bytes, first, last);
+            cr_assert_eq(at, slow_gap(taken, i, least, bytes, first, last), "seed %d, take %d",
+                         (int)seed, i);
+            taken[i] = (Taken){at, at + bytes, first, last};
+            gaps_take(gaps, at, at + bytes, first, last);
+        }
+    }
+    region_free(region);
 }
 
 static int by_value(const void *a, const void *b)
