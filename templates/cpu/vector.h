@@ -35,7 +35,7 @@ typedef real VecAnywhere __attribute__((vector_size(VEC_BYTES), aligned(sizeof(r
 
 /* Before a loop whose count is a constant, and whose arrays of vectors are to be registers. */
 #ifdef __clang__
-#define VEC_UNROLL _Pragma("unroll")
+#define VEC_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define VEC_UNROLL _Pragma("GCC unroll 16")
 #endif
