@@ -410,14 +410,14 @@ static bool read_buffer(Reader *reader)
         if (!strncmp(end, "][", 2))
             buffer.row_bytes = strtoll(end + 2, &end, 10);
     }
-    if (!end || strcmp(end, "]") || buffer.rows <= 0 || buffer.row_bytes <= 0 ||
+    if (!end || strcmp(end, "]") != 0 || buffer.rows <= 0 || buffer.row_bytes <= 0 ||
         buffer.rows > INT64_MAX / 2 / buffer.row_bytes)
         return complain(reader, "buffer", shape, "[ROWS][BYTES OF A ROW]");
     buffer.bytes = (buffer.rows * buffer.row_bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
     for (char *word; (word = next_word(reader));) {
         if (!strcmp(word, "static"))
             buffer.is_static = true;
-        else if (strcmp(word, "at"))
+        else if (strcmp(word, "at") != 0)
             return complain(reader, "buffer", word, "static, or at and a place");
         else if (!read_integer(reader, "at", 0, INT64_MAX / 2, &buffer.offset))
             return false;
@@ -573,8 +573,11 @@ static bool read_rank_line(Reader *reader, char *word, char *note)
         return complain(reader, "listing", word, "program: or rank 0:");
     if (!strcmp(word, "buffer"))
         return read_buffer(reader);
-    if (continues(reader, word, &good))
+    if (continues(reader, word, &good)) {
+        if (note) /* printed behind the last line of an instruction */
+            reader->instruction->note = note;
         return good;
+    }
     if (to_integer(word, 0, INT32_MAX, &number)) {
         if (number != reader->rank->ninstructions)
             return complain(reader, "instruction", word,
