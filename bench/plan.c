@@ -59,7 +59,7 @@ static void make_world(World *world, int nranks)
     world->job.data.context = CONTEXT;
     world->cost = cost_profile(world->region, "cpu", world->codelets, world->model, &world->error);
     world->layout = world->cost ? place(world->region, &world->job, world->model, world->codelets,
-                                        world->cost, &world->error)
+                                        world->cost, NULL, &world->error)
                                 : NULL;
     if (!world->layout)
         fail(world);
