@@ -16,8 +16,8 @@
 
 #include "gen/host/values.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { HAS_SHADOW = 1 }; /* AddressSanitizer's memory is terabytes of addresses */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { HAS_SHADOW = 1 }; /* a sanitizer's memory is terabytes of addresses */
 #else
 enum { HAS_SHADOW = 0 };
 #endif

@@ -1,12 +1,11 @@
 # common: what the scripts beside it share. They get, from meson, PIPEWRIGHT (the tool), INTERPOSE
-# (interpose.so) and WORK (a folder of their own, which they empty first).
+# (interpose.so), WORK (a folder of their own, which they empty first), CFLAGS (for trainers) and
+# SANITIZERS (which are among them, often none).
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 rm -rf "$WORK"
 mkdir -p "$WORK"
 cd "$WORK"
-CFLAGS="-O1 -march=native" # the bits do not depend on it; compiling takes less
-export CFLAGS
 
 fail() {
     echo "FAILED: $*" >&2

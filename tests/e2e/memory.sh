@@ -5,6 +5,7 @@
 # `plan` says what is missing, where, what to change, and a capacity that works.
 #   memory.sh "RANKS..." "POLICIES..."
 . "$(dirname "$0")/common.sh"
+[ -z "$SANITIZERS" ] || skip "a sanitizer takes memory, and the allocator's place"
 make_corpus
 
 # planned STEP: predicted.peak_bytes, a number for each rank
