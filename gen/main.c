@@ -124,7 +124,7 @@ static bool run_command(const Command *command, int argc, char **argv, Error *er
             sets[nsets++] = optarg;
         else if (option == 'o') {
             int i = 0;
-            while (command->options[i].name && strcmp(command->options[i].name, "output"))
+            while (command->options[i].name && strcmp(command->options[i].name, "output") != 0)
                 i++;
             if (!command->options[i].name)
                 return wrong_option(command, false, "-o", error);
@@ -156,7 +156,7 @@ int main(int argc, char **argv)
     const char *names[COUNT(commands) + 1];
     for (int i = 0; i < COUNT(commands); i++) {
         names[i] = commands[i]->name;
-        if (strcmp(argv[1], commands[i]->name))
+        if (strcmp(argv[1], commands[i]->name) != 0)
             continue;
         Error error = {0};
         if (run_command(commands[i], argc - 1, argv + 1, &error))

@@ -366,7 +366,7 @@ static bool remove_leftovers(Region *region, const char *folder, Error *error)
     for (int i = 0; names && i < count; i++) {
         const char *end = names[i] + length;
         if (strncmp(names[i], name, length) ||
-            (strncmp(end, ".tmp.", 5) && strncmp(end, ".old.", 5)))
+            (strncmp(end, ".tmp.", 5) != 0 && strncmp(end, ".old.", 5) != 0))
             continue;
         long owner = strtol(end + 5, NULL, 10);
         bool gone  = owner > 0 && kill((pid_t)owner, 0) && errno == ESRCH;

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#undef pw_input
+#undef pw_fail
+
 static void say(PwError *error, int status, const char *format, va_list arguments)
 {
     vsnprintf(error->text, sizeof error->text, format, arguments);

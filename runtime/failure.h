@@ -17,6 +17,11 @@ typedef struct PwError {
 bool pw_input(PwError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool pw_fail(PwError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__ /* it looks at one source at a time, and could not know */
+#define pw_input(...) (pw_input(__VA_ARGS__), false)
+#define pw_fail(...) (pw_fail(__VA_ARGS__), false)
+#endif
+
 _Noreturn void pw_die(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

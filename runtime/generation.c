@@ -72,7 +72,7 @@ bool pw_generate(const PwJob *job, const PwOptions *options, PwError *error)
     good                     = program && pw_team_step(&run.team, program, &numbers, NULL, error) &&
            print_tokens(&run.team, program, error);
     free(bytes);
-    free((void *)(uintptr_t)run.tokens.typed_prompt);
+    free((void *)run.tokens.typed_prompt);
     pw_run_close(&run);
     return good;
 }

@@ -277,7 +277,7 @@ static bool check_files(const char *folder, const PwJson *files, PwSavedState *s
     if (!files || files->kind != PW_JSON_ARRAY || files->count != NFILES)
         return pw_input(error, "%s/manifest.json: files: %d expected", folder, NFILES);
     int i = 0;
-    for (const PwJson *entry = files->first; entry; entry = entry->next, i++) {
+    for (const PwJson *entry = files->first; entry && i < NFILES; entry = entry->next, i++) {
         const char *name = pw_json_text(entry, "name");
         if (!name || strcmp(name, file_names[i]) != 0)
             return pw_input(error, "%s/manifest.json: files: %s expected", folder, file_names[i]);

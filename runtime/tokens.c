@@ -189,7 +189,7 @@ bool pw_tokens_check(const PwTokens *tokens, PwError *error)
 static void unmap_file(PwTokenFile *file)
 {
     if (file->at)
-        munmap((void *)(uintptr_t)file->at, (size_t)file->bytes);
+        munmap((void *)file->at, (size_t)file->bytes);
     file->at = NULL;
 }
 

@@ -234,7 +234,7 @@ int *pw_tensors_by_name(const PwJob *job)
         pw_die(PW_EXIT_FAILED, "no memory to sort %d tensors", job->ntensors);
     for (int i = 0; i < job->ntensors; i++)
         order[i] = i;
-    qsort_r(order, (size_t)job->ntensors, sizeof *order, compare_tensors, (void *)(uintptr_t)job);
+    qsort_r(order, (size_t)job->ntensors, sizeof *order, compare_tensors, (void *)job);
     return order;
 }
 

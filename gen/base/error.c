@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#undef error_complain
+#undef error_input
+#undef error_fail
+
 enum { LONGEST_FOUND = 200 };
 
 __attribute__((format(printf, 2, 3))) static void append(Error *error, const char *format, ...)

@@ -32,6 +32,12 @@ bool error_complain(Error *error, Place place, Complaint complaint);
 bool error_input(Error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool error_fail(Error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__ /* it looks at one source at a time, and could not know */
+#define error_complain(...) (error_complain(__VA_ARGS__), false)
+#define error_input(...) (error_input(__VA_ARGS__), false)
+#define error_fail(...) (error_fail(__VA_ARGS__), false)
+#endif
+
 _Noreturn void bug_at(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 #define bug(...) bug_at(__FILE__, __LINE__, __VA_ARGS__)

@@ -13,7 +13,7 @@ void    region_free(Region *region); /* NULL is allowed */
 
 /* Zeroed memory, aligned to 16 bytes; never NULL: running out of memory ends the process with
  * status 1 and a message. */
-void *region_alloc(Region *region, size_t bytes);
+void *region_alloc(Region *region, size_t bytes) __attribute__((returns_nonnull));
 char *region_copy(Region *region, const char *text);
 char *region_format(Region *region, const char *format, ...)
     __attribute__((format(printf, 2, 3), nonnull(2)));
@@ -33,7 +33,8 @@ char *region_format(Region *region, const char *format, ...)
         }                                                                                          \
         (array)[(count)++] = (element);                                                            \
     } while (0)
-void *region_grow(Region *region, const void *old, size_t old_bytes, size_t new_bytes);
+void *region_grow(Region *region, const void *old, size_t old_bytes, size_t new_bytes)
+    __attribute__((returns_nonnull));
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 

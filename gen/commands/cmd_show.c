@@ -38,7 +38,7 @@ static bool show_step(const Arguments *arguments, Compilation *job, const char *
         return error_input(error, "--rank: found %lld, expected less than %d", (long long)rank,
                            job->layout->nranks);
     if (argument(arguments, "held-out")) {
-        if (strcmp(form, "batch"))
+        if (strcmp(form, "batch") != 0)
             return error_input(error, "--held-out: found --form %s, expected --form batch", form);
         batch_print(sampler_held_out(job->sampler, arguments->region), text);
         return true;

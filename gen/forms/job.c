@@ -18,9 +18,9 @@ static const int64_t most = (int64_t)1 << 53;
 static bool enter(const Fields *at, const char *name, Fields *below)
 {
     const json_t *found = fields_get(at, name);
+    *below              = *at;
     if (!json_is_object(found))
         return fields_wrong(at, name, found, "an object");
-    *below        = *at;
     below->object = found;
     below->path   = *at->path ? region_format(at->region, "%s.%s", at->path, name) : name;
     return true;

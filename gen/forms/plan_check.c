@@ -140,7 +140,7 @@ static bool check_next_span(Check *check, const Span *span, const Span *before)
     if (span->start > from)
         return WRONG(check, "tokens %" PRId64 " to %" PRId64 " of sequence %d are in no chunk",
                      from, span->start, span->sequence);
-    if (span->start < from)
+    if (before && span->start < from)
         return WRONG(check, "token %" PRId64 " of sequence %d is in chunk %d and in chunk %d",
                      span->start, span->sequence, before->chunk, span->chunk);
     if (before &&

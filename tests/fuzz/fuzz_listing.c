@@ -16,7 +16,7 @@ static void read_back(Region *region, const Program *program, const Codelets *co
     if (!again)
         abort();
     program_print(again, codelets, &twice);
-    if (strcmp(once.at, twice.at))
+    if (strcmp(once.at, twice.at) != 0)
         abort();
 }
 

@@ -74,7 +74,7 @@ static void read_back(Region *region, const Plan *plan)
     if (!again)
         never("printed, but not read", &error);
     plan_print(again, &twice);
-    if (strcmp(once.at, twice.at))
+    if (strcmp(once.at, twice.at) != 0)
         abort();
 }
 

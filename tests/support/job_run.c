@@ -254,7 +254,7 @@ const real *job_run_tensor(const JobRun *run, const char *name, JobRunKind kind,
 {
     for (int i = 0; i < run->emitted->ntensors; i++) {
         const PwTensor *t = &run->emitted->tensors[i];
-        if (strcmp(t->name, name))
+        if (strcmp(t->name, name) != 0)
             continue;
         int64_t address[] = {t->weight, t->gradient, t->moment1, t->moment2};
         *count            = t->rows * t->columns;

@@ -83,7 +83,7 @@ int main(void)
         free(program);
     }
     long within = atomic_load(&calls);
-    pw_team_do(&team, allocate_once, (void *)(uintptr_t)&piece);
+    pw_team_do(&team, allocate_once, (void *)&piece);
     long seen = atomic_load(&calls) - within;
     printf("%ld allocations within steps; %ld of 2 seen when there were some\n", within, seen);
     pw_recorder_close(&recorder);
