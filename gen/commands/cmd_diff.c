@@ -148,8 +148,10 @@ static int diff_artifacts(Region *region, const char *a, const char *b, json_t *
     count += diff_trees(region, "inputs", inputs_a, inputs_b);
     count += diff_trees(region, "tools", json_object_get(manifest_a, "tools"),
                         json_object_get(manifest_b, "tools"));
-    count += diff_trees(region, "steps", json_object_get(manifest_a, "steps"),
-                        json_object_get(manifest_b, "steps"));
+    static const char *const asked[] = {"steps", "as_code"};
+    for (int i = 0; i < COUNT(asked); i++)
+        count += diff_trees(region, asked[i], json_object_get(manifest_a, asked[i]),
+                            json_object_get(manifest_b, asked[i]));
     count += diff_files(files_a, files_b, true, false);
     int followed = diff_files(files_a, files_b, false, count > 0);
     printf("%s", text_count(region, count > 0 ? count : followed, "difference"));

@@ -8,6 +8,8 @@ make_job 2 '"zb1p"'
 expect 0 "$PIPEWRIGHT" build job.lua --steps 4 --as-code -o coded
 expect 0 "$PIPEWRIGHT" build job.lua --steps 6 -o walked
 expect 0 "$PIPEWRIGHT" verify coded --job job.lua
+expect 1 "$PIPEWRIGHT" diff walked coded
+says "as_code: false -> true"
 [ "$(ls coded/code/step_*.c | wc -l)" -eq 4 ] || fail "not a file a step"
 
 # train TRAINER: four steps; the hashes of weights and moments are in `state`
