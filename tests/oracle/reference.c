@@ -345,24 +345,24 @@ static double head(Reference *r, const double *x, double *d, const int32_t *targ
 double reference_step(Reference *r, const int32_t *token, const int32_t *target,
                       const double *weight, int n, double scale)
 {
-    int     h = r->hidden;
-    Layer  *s = calloc((size_t)r->layers, sizeof *s);
+    int     h = r->hidden, layers = r->layers;
+    Layer  *s = calloc((size_t)layers, sizeof *s);
     double *x = zeros(n * h), *d = zeros(n * h);
     for (int t = 0; t < n; t++)
         memcpy(x + t * h, r->tensors[0].value + (int64_t)token[t] * h, (size_t)h * sizeof *x);
-    for (int l = 0; l < r->layers; l++) {
+    for (int l = 0; l < layers; l++) {
         double *output = zeros(n * h);
         s[l].input     = x;
         layer_forward(r, &s[l], l, output, n);
         x = output;
     }
     double loss = head(r, x, d, target, weight, n, scale);
-    for (int l = r->layers - 1; l >= 0; l--)
+    for (int l = layers; l-- > 0;)
         layer_backward(r, &s[l], l, d, n);
     for (int t = 0; t < n; t++)
         for (int i = 0; i < h; i++)
             r->tensors[0].gradient[(int64_t)token[t] * h + i] += d[t * h + i];
-    for (int l = 0; l < r->layers; l++)
+    for (int l = 0; l < layers; l++)
         layer_free(&s[l]);
     free(s), free(x), free(d);
     return loss;
