@@ -59,7 +59,7 @@ static bool is_its_own(Region *region, const char *artifact, const char *data, b
     const char *hash     = index ? record_tokens_hash(region, index->prefix, error) : NULL;
     json_t     *manifest = hash ? artifact_manifest(region, artifact, error) : NULL;
     json_t     *hashes   = json_object_get(json_object_get(manifest, "inputs"), "data");
-    *its_own  = index && is_hash(hashes, "idx", index->hash) && is_hash(hashes, "bin", hash);
+    *its_own  = hash && is_hash(hashes, "idx", index->hash) && is_hash(hashes, "bin", hash);
     bool good = manifest != NULL;
     json_decref(manifest);
     return good;

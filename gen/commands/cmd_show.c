@@ -97,9 +97,9 @@ static bool show_file(const Arguments *arguments, const Compilation *job, const 
     const char *path   = argument(arguments, "from");
     char       *text   = file_read(region, path, (size_t)1 << 30, NULL, error);
 #define FORM(NAME, TYPE, READ, CHECK, PRINT)                                                       \
-    if (text && !strcmp(form, NAME)) {                                                             \
-        TYPE *read = READ;                                                                         \
-        bool  good = read && CHECK;                                                                \
+    if (text && !strcmp(form, (NAME))) {                                                           \
+        TYPE *read = (READ);                                                                       \
+        bool  good = read && (CHECK);                                                              \
         if (good)                                                                                  \
             PRINT;                                                                                 \
         return good;                                                                               \
@@ -141,8 +141,10 @@ static bool run(const Arguments *arguments, Error *error)
                            form ? "\"" : "", form ? form : "nothing", form ? "\"" : "",
                            nearest ? "; did you mean " : "", nearest ? nearest : "");
     }
-    bool needs_data = strcmp(form, "job") && strcmp(form, "model") && strcmp(form, "codelets") &&
-                      strcmp(form, "cost");
+    static const char *const of_the_job[] = {"job", "model", "codelets", "cost"};
+    bool                     needs_data   = true;
+    for (int i = 0; i < COUNT(of_the_job); i++)
+        needs_data &= strcmp(form, of_the_job[i]) != 0;
     bool reads = argument(arguments, "from") != NULL;
     if (reads && (argument(arguments, "step") || argument(arguments, "rank") ||
                   argument(arguments, "held-out")))

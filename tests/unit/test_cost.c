@@ -388,13 +388,13 @@ Test(cost, packing_never_overfills_and_opens_no_bin_in_vain)
     uint64_t state = 5;
     for (int trial = 0; trial < 300; trial++) {
         Region *region = region_new();
-        int64_t size[40], room[5], used[45] = {0}, limit = 10 + random_below(&state, 50), total = 0;
+        int64_t size[40], room[5], used[45] = {0}, limit = 10 + random_below(&state, 50);
         int     bin[40], nitems = 1 + (int)random_below(&state, 40);
         int     nbins = (int)random_below(&state, 6);
         for (int b = 0; b < nbins; b++)
             room[b] = random_below(&state, limit);
         for (int i = 0; i < nitems; i++)
-            total += size[i] = 1 + random_below(&state, limit);
+            size[i] = 1 + random_below(&state, limit);
         int all = pack_best_fit(region, size, nitems, limit, room, nbins, bin);
         for (int i = 0; i < nitems; i++)
             used[bin[i]] += size[i];
