@@ -114,7 +114,7 @@ static bool check_small(const PwTokenFile *file, const char *expected, PwError *
 }
 
 bool pw_dataset_check(const PwJob *job, const PwOptions *options, const char *prefix,
-                      PwTokens *tokens, PwError *error)
+                      PwTokens *tokens, bool leads, PwError *error)
 {
     char               whole[PW_PATH_MAX], note[NOTE_LIMIT];
     int64_t            bytes;
@@ -131,5 +131,6 @@ bool pw_dataset_check(const PwJob *job, const PwOptions *options, const char *pr
              tokens->hash);
     if (job->tokens_hash[0] && !check_hash(bin, tokens->hash, job->tokens_hash, error))
         return false;
-    return options->mode != PW_MODE_TRAIN || pw_disk_replace(options->out, "data.txt", note, error);
+    return !leads || options->mode != PW_MODE_TRAIN ||
+           pw_disk_replace(options->out, "data.txt", note, error);
 }

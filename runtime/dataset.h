@@ -13,8 +13,8 @@
 bool pw_dataset_find(const PwOptions *options, char prefix[PW_PATH_MAX], PwError *error);
 
 /* Refuses another token set than the job's. `tokens` gets the .bin's hash; training notes it in the
- * folder of the run. */
+ * folder of the run, if this process `leads`. */
 bool pw_dataset_check(const PwJob *job, const PwOptions *options, const char *prefix,
-                      PwTokens *tokens, PwError *error);
+                      PwTokens *tokens, bool leads, PwError *error);
 
 #endif

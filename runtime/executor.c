@@ -84,6 +84,7 @@ static void execute(const PwStep *step, const PwInstruction *instruction)
         break;
     case PW_CALL:
         call(step, instruction, operands);
+        transport->poll(transport);
         break;
     case PW_SEND:
         transport->send(transport, worker->rank, instruction->peer, instruction->message,

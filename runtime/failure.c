@@ -1,12 +1,19 @@
 /* failure: messages for people, and the way out. */
 #include "runtime/failure.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #undef pw_input
 #undef pw_fail
+
+enum { PATIENCE_MAX = 10 }; /* seconds */
+
+static void (*abort_others)(int status);
+static int my_rank;
 
 static void say(PwError *error, int status, const char *format, va_list arguments)
 {
@@ -32,6 +39,20 @@ bool pw_fail(PwError *error, const char *format, ...)
     return false;
 }
 
+void pw_die_together(int rank, void (*abort)(int status))
+{
+    my_rank      = rank;
+    abort_others = abort;
+}
+
+/* A second for each: a launcher takes some tenths to end the others. SIGTERM is how it begins. */
+static void let_lower_ranks_speak(void)
+{
+    int seconds = my_rank < PATIENCE_MAX ? my_rank : PATIENCE_MAX;
+    signal(SIGTERM, SIG_DFL);
+    nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
+}
+
 /* _exit, because the other ranks still run: exit handlers would pull the arenas from under them. */
 void pw_die(int status, const char *format, ...)
 {
@@ -40,8 +61,12 @@ void pw_die(int status, const char *format, ...)
     va_start(arguments, format);
     say(&error, status, format, arguments);
     va_end(arguments);
+    if (abort_others)
+        let_lower_ranks_speak();
     fflush(stdout);
     fprintf(stderr, "%s\n", error.text);
     fflush(stderr);
+    if (abort_others)
+        abort_others(status);
     _exit(status);
 }

@@ -22,6 +22,10 @@ bool pw_fail(PwError *error, const char *format, ...) __attribute__((format(prin
 #define pw_fail(...) (pw_fail(__VA_ARGS__), false)
 #endif
 
+/* From now on pw_die ends other processes too, with `abort`. Of several ranks that fail at once the
+ * lowest speaks: a rank waits, the longer the higher it is, and is ended meanwhile. */
+void pw_die_together(int rank, void (*abort)(int status));
+
 _Noreturn void pw_die(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

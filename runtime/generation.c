@@ -60,13 +60,13 @@ static bool print_tokens(const PwTeam *team, const PwProgram *program, PwError *
     return pw_input(error, "the program samples no token");
 }
 
-bool pw_generate(const PwJob *job, const PwOptions *options, PwError *error)
+bool pw_generate(const PwJob *job, PwTransport *transport, const PwOptions *options, PwError *error)
 {
     PwRun         run;
     char         *bytes   = NULL;
     PwStepNumbers numbers = {
         .seed = (uint64_t)options->seed, .temperature = options->temperature, .inverse_weight = 1};
-    bool good = pw_run_open(&run, job, options, true, error) &&
+    bool good = pw_run_open(&run, job, transport, options, true, error) &&
                 read_prompt(&run.tokens, options->prompt, error);
     const PwProgram *program = good ? read_program(options->program, job, &bytes, error) : NULL;
     good                     = program && pw_team_step(&run.team, program, &numbers, NULL, error) &&

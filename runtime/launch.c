@@ -50,19 +50,24 @@ static void pin(pthread_t thread, const cpu_set_t *cores, int rank)
 
 static bool start_threads(PwTeam *team, const cpu_set_t *cores, PwError *error)
 {
-    for (int rank = 0; rank < team->nranks; rank++) {
+    const PwTransport *transport = team->transport;
+    int                place     = 0; /* among the ranks of this machine */
+    for (int rank = 0; rank < transport->first; rank++)
+        place += transport->here[rank];
+    for (int i = 0; i < transport->count; i++) {
+        int    rank  = transport->first + i;
         Start *start = malloc(sizeof *start);
         if (!start)
             return pw_fail(error, "no memory to start rank %d", rank);
         *start   = (Start){team, rank};
-        int code = pthread_create(&team->threads[rank], NULL, live, start);
+        int code = pthread_create(&team->threads[i], NULL, live, start);
         if (code) {
             free(start);
             return pw_fail(error, "cannot start a thread for rank %d: %s", rank, strerror(code));
         }
         team->nstarted++;
-        if (team->nranks <= team->ncores)
-            pin(team->threads[rank], cores, rank);
+        if (pw_ranks_here(transport) <= CPU_COUNT(cores)) /* else the launcher may have chosen */
+            pin(team->threads[i], cores, place + i);
     }
     return true;
 }
@@ -73,36 +78,51 @@ static void touch_static(PwWorker *worker, void *context)
     pw_arena_touch(&worker->arena, worker->job->static_bytes[worker->rank]);
 }
 
-bool pw_team_open(PwTeam *team, const PwJob *job, PwTokens *tokens, PwError *error)
+static bool open_workers(PwTeam *team, PwTokens *tokens, PwError *error)
+{
+    const PwTransport *transport = team->transport;
+    for (int rank = transport->first; rank < transport->first + transport->count; rank++) {
+        PwWorker *worker  = &team->workers[rank];
+        worker->rank      = rank;
+        worker->job       = team->job;
+        worker->transport = team->transport;
+        worker->tokens    = tokens;
+        if (!pw_arena_open(&worker->arena, rank, team->job->capacity[rank], error))
+            return false;
+    }
+    return true;
+}
+
+bool pw_team_memory(const PwTeam *team, const int64_t *bytes, PwError *error)
+{
+    int64_t needed = 0;
+    for (int rank = 0; rank < team->nranks; rank++)
+        needed += team->transport->here[rank] ? bytes[rank] : 0;
+    bool good = pw_memory_check(needed, error);
+    if (good)
+        pw_meet(team->transport); /* or one would touch what another one has yet to count */
+    return good;
+}
+
+bool pw_team_open(PwTeam *team, const PwJob *job, PwTransport *transport, PwTokens *tokens,
+                  PwError *error)
 {
     cpu_set_t cores;
     CPU_ZERO(&cores);
-    *team         = (PwTeam){.job = job, .nranks = job->nranks};
-    team->ncores  = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    sched_getaffinity(0, sizeof cores, &cores);
+    *team         = (PwTeam){.job = job, .nranks = job->nranks, .transport = transport};
     size_t bytes  = (size_t)job->nranks * sizeof(PwWorker);
     team->workers = aligned_alloc(64, bytes);
     if (team->workers) /* zeroed whatever else fails: closing looks at them */
         memset(team->workers, 0, bytes);
-    team->threads   = calloc((size_t)job->nranks, sizeof(pthread_t));
-    team->transport = pw_threads_open(job->nranks, job->nranks <= team->ncores);
+    team->threads = calloc((size_t)job->nranks, sizeof(pthread_t));
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->start, NULL);
     pthread_cond_init(&team->done, NULL);
-    if (!team->workers || !team->threads || !team->transport)
+    if (!team->workers || !team->threads)
         return pw_fail(error, "no memory for %d ranks", job->nranks);
-    for (int rank = 0; rank < job->nranks; rank++) {
-        PwWorker *worker  = &team->workers[rank];
-        worker->rank      = rank;
-        worker->job       = job;
-        worker->transport = team->transport;
-        worker->tokens    = tokens;
-        if (!pw_arena_open(&worker->arena, rank, job->capacity[rank], error))
-            return false;
-    }
-    int64_t bytes_static = 0;
-    for (int rank = 0; rank < job->nranks; rank++)
-        bytes_static += job->static_bytes[rank];
-    if (!pw_memory_check(bytes_static, error) || !start_threads(team, &cores, error))
+    if (!open_workers(team, tokens, error) || !pw_team_memory(team, job->static_bytes, error) ||
+        !start_threads(team, &cores, error))
         return false;
     pw_team_do(team, touch_static, NULL);
     return true;
@@ -131,8 +151,6 @@ void pw_team_close(PwTeam *team)
         pthread_join(team->threads[rank], NULL);
     for (int rank = 0; team->workers && rank < team->nranks; rank++)
         pw_arena_close(&team->workers[rank].arena);
-    if (team->transport)
-        team->transport->close(team->transport);
     pthread_cond_destroy(&team->start);
     pthread_cond_destroy(&team->done);
     pthread_mutex_destroy(&team->mutex);
@@ -189,7 +207,8 @@ static double sum_losses(PwTeam *team, const PwProgram *program, const double *r
     return total;
 }
 
-static const double *clip_result(const PwTeam *team, const PwProgram *program)
+/* The first rank whose program clips, and where its factor and norm stand; -1: none does. */
+static int find_clip(const PwTeam *team, const PwProgram *program, int64_t *address)
 {
     for (int number = 0; number < team->nranks; number++) {
         const PwRank        *rank = pw_program_rank(program, number);
@@ -202,30 +221,45 @@ static const double *clip_result(const PwTeam *team, const PwProgram *program)
             for (uint32_t j = 0; j < list[i].noperands; j++)
                 if (operand[j].access == PW_WRITE &&
                     operand[j].bytes >= (int64_t)(2 * sizeof(double)))
-                    return (const double *)(const void *)(team->workers[number].arena.at +
-                                                          operand[j].address);
+                    return *address = operand[j].address, number;
         }
     }
-    return NULL;
+    return -1;
+}
+
+static int find_losses(const PwProgram *program)
+{
+    for (int number = 0; number < program->nranks; number++)
+        if (pw_program_rank(program, number)->losses >= 0)
+            return number;
+    return -1;
+}
+
+/* Doubles in a rank's arena; of use only where the rank is of this process. */
+static const double *doubles_at(const PwTeam *team, int rank, int64_t address)
+{
+    return (const double *)(const void *)(team->workers[rank].arena.at + address);
 }
 
 PwOutcome pw_team_outcome(PwTeam *team, const PwProgram *program)
 {
-    PwOutcome     outcome = {.factor = 1};
-    const double *clip    = clip_result(team, program);
-    for (int number = 0; number < team->nranks; number++) {
-        const PwRank *rank = pw_program_rank(program, number);
-        if (rank->losses < 0)
-            continue;
-        outcome.loss_sum = sum_losses(
-            team, program,
-            (const double *)(const void *)(team->workers[number].arena.at + rank->losses));
-        break;
+    PwOutcome outcome   = {.factor = 1};
+    double    result[2] = {0};
+    int64_t   clip;
+    int       losses = find_losses(program), clips = find_clip(team, program, &clip);
+    if (losses >= 0) {
+        if (pw_is_mine(team->transport, losses))
+            outcome.loss_sum = sum_losses(
+                team, program, doubles_at(team, losses, pw_program_rank(program, losses)->losses));
+        pw_share(team->transport, losses, &outcome.loss_sum, sizeof outcome.loss_sum);
     }
-    if (clip) {
+    if (clips >= 0) {
+        if (pw_is_mine(team->transport, clips))
+            memcpy(result, doubles_at(team, clips, clip), sizeof result);
+        pw_share(team->transport, clips, result, sizeof result);
         outcome.clipped = true;
-        outcome.factor  = clip[0];
-        outcome.norm    = clip[1];
+        outcome.factor  = result[0];
+        outcome.norm    = result[1];
     }
     return outcome;
 }

@@ -65,7 +65,7 @@ static double probe(volatile float *sink)
 
 typedef struct Peak {
     double  seconds;
-    double *rates; /* [nranks]                                                                 */
+    double *rates; /* [nranks]; 0 for those of other processes                                 */
 } Peak;
 
 static void measure_peak(PwWorker *worker, void *context)
@@ -90,11 +90,11 @@ double pw_measure_peak(PwTeam *team, double seconds)
     if (!peak.rates)
         return 0;
     pw_team_do(team, measure_peak, &peak);
-    int at_once = team->nranks < team->ncores ? team->nranks : team->ncores;
+    int here = pw_ranks_here(team->transport), cores = team->transport->ncores;
     for (int rank = 0; rank < team->nranks; rank++)
         sum += peak.rates[rank];
     free(peak.rates);
-    return sum / team->nranks * at_once;
+    return pw_sum(team->transport, sum) * (here < cores ? here : cores) / here;
 }
 
 /* --- codelets --- */
@@ -369,13 +369,14 @@ static bool measure_all(PwTeam *team, const PwJson *root, PwError *error)
     return good;
 }
 
-bool pw_measure(const PwJob *job, const PwOptions *options, PwError *error)
+bool pw_measure(const PwJob *job, PwTransport *transport, const PwOptions *options, PwError *error)
 {
     PwTeam  team = {0};
     int64_t length;
     char   *text = pw_disk_read(options->points, (int64_t)POINTS_LIMIT_MIB << 20, &length, error);
     PwJson *root = text ? pw_json_read(text, (size_t)length, options->points, error) : NULL;
-    bool    good = root && pw_team_open(&team, job, NULL, error) && measure_all(&team, root, error);
+    bool    good =
+        root && pw_team_open(&team, job, transport, NULL, error) && measure_all(&team, root, error);
     pw_team_close(&team);
     free(root);
     free(text);

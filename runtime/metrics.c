@@ -86,7 +86,8 @@ static void add_number(PwJsonText *line, const char *key, double value)
     pw_json_add_number(line, value);
 }
 
-static bool put_header(PwMetrics *metrics, const PwJob *job, int64_t first_step, PwError *error)
+static bool put_header(PwMetrics *metrics, const PwJob *job, int64_t first_step,
+                       const char *transport, PwError *error)
 {
     char host[256] = "unknown";
     gethostname(host, sizeof host - 1);
@@ -96,6 +97,7 @@ static bool put_header(PwMetrics *metrics, const PwJob *job, int64_t first_step,
     add_text(&metrics->line, "code_hash", job->code_hash);
     add_text(&metrics->line, "toolchain", pw_toolchain());
     add_text(&metrics->line, "host", host);
+    add_text(&metrics->line, "transport", transport);
     pw_json_add(&metrics->line, ", \"ranks\": %d, \"device\": \"cpu\", \"time\": %lld", job->nranks,
                 (long long)unix_time());
     if (first_step > 0)
@@ -104,7 +106,7 @@ static bool put_header(PwMetrics *metrics, const PwJob *job, int64_t first_step,
 }
 
 bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int64_t first_step,
-                     PwError *error)
+                     const char *transport, PwError *error)
 {
     char path[PW_PATH_MAX], log[PW_PATH_MAX];
     *metrics = (PwMetrics){.terminal = isatty(STDOUT_FILENO) == 1};
@@ -121,11 +123,13 @@ bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int6
         return pw_fail(error, "%s: %s", path, strerror(errno));
     if (!(metrics->events = pw_event_open(run, error)))
         return false;
-    return put_header(metrics, job, first_step, error);
+    return put_header(metrics, job, first_step, transport, error);
 }
 
 bool pw_metrics_step(PwMetrics *metrics, const PwStepMetrics *step, PwError *error)
 {
+    if (metrics->silent)
+        return true;
     pw_json_add(&metrics->line, "{\"step\": %lld, \"time\": %lld, \"tokens\": %lld, \"seqs\": %lld",
                 (long long)step->step, (long long)unix_time(), (long long)step->tokens,
                 (long long)step->sequences);
@@ -149,6 +153,8 @@ bool pw_metrics_step(PwMetrics *metrics, const PwStepMetrics *step, PwError *err
 bool pw_metrics_evaluation(PwMetrics *metrics, int64_t step, double loss, double bits_per_byte,
                            PwError *error)
 {
+    if (metrics->silent)
+        return true;
     pw_json_add(&metrics->line, "{\"evaluated_after\": %lld", (long long)step);
     add_number(&metrics->line, "held_out_loss", loss);
     if (bits_per_byte > 0)
@@ -161,6 +167,8 @@ bool pw_metrics_evaluation(PwMetrics *metrics, int64_t step, double loss, double
 bool pw_metrics_saved(PwMetrics *metrics, int64_t step, const char *hash, double seconds,
                       PwError *error)
 {
+    if (metrics->silent)
+        return true;
     pw_json_add(&metrics->line, "{\"saved_before\": %lld, \"state_hash\": \"%s\"", (long long)step,
                 hash);
     add_number(&metrics->line, "save_s", seconds);
@@ -206,7 +214,7 @@ void pw_metrics_progress(PwMetrics *metrics, const PwJob *job, const PwStepMetri
                                    : step->seconds;
     bool due                 = metrics->printed == 0 || step->step + 1 == steps ||
                now - metrics->printed >= PROGRESS_SECONDS * INT64_C(1000000000);
-    if (!metrics->terminal && !due)
+    if (metrics->silent || (!metrics->terminal && !due))
         return;
     metrics->printed = now;
     printf("%sstep %lld/%lld  loss %.4f", metrics->terminal ? "\r" : "", (long long)step->step + 1,
@@ -228,6 +236,8 @@ void pw_metrics_progress(PwMetrics *metrics, const PwJob *job, const PwStepMetri
 void pw_metrics_note(PwMetrics *metrics, const char *format, ...)
 {
     va_list arguments;
+    if (metrics->silent)
+        return;
     if (metrics->line_open)
         printf("\n");
     metrics->line_open = false;

@@ -18,7 +18,8 @@ typedef struct PwStepMetrics {
 
 typedef struct PwMetrics {
     FILE      *file, *log, *events; /* events: for TensorBoard                                  */
-    PwJsonText line; /* the one that is being made                                             */
+    PwJsonText line;   /* the one that is being made                                             */
+    bool       silent; /* another process, the leader, writes and prints             */
     bool       terminal, line_open; /* a progress line stands on the terminal                     */
     int64_t    printed;             /* when the last progress line was, nanoseconds               */
     double     average_seconds;     /* of the last steps, for the time left                       */
@@ -27,7 +28,7 @@ typedef struct PwMetrics {
 
 /* Lines of steps that will be run again are cut. */
 bool pw_metrics_open(PwMetrics *metrics, const PwJob *job, const char *run, int64_t first_step,
-                     PwError *error);
+                     const char *transport, PwError *error);
 bool pw_metrics_step(PwMetrics *metrics, const PwStepMetrics *step, PwError *error);
 bool pw_metrics_evaluation(PwMetrics *metrics, int64_t step, double loss, double bits_per_byte,
                            PwError *error);

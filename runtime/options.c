@@ -27,6 +27,9 @@ static const char help[] =
     "\n"
     "  --programs FILE        ring of programs (programs.pw beside the executable)\n"
     "  --evaluation FILE      programs over held-out documents (evaluate.pw beside it)\n"
+    "  --transport threads|mpi   what carries messages; mpi: `mpirun -n RANKS train ...`, for "
+    "training and\n"
+    "                         --evaluate (the default where mpirun started several processes)\n"
     "  --json                 results of --evaluate as JSON\n"
     "  --seed S --temperature T   of --generate; temperature 0 takes the likeliest token\n"
     "  --accept-toolchain     go on from a state that another compiler or kernel class wrote\n"
@@ -59,6 +62,7 @@ static const Option table[] = {
     {"--built", TEXT, FIELD(executable), PW_MODE_BUILT},
     {"--seed", WHOLE, FIELD(seed), PW_MODE_TRAIN},
     {"--temperature", REAL, FIELD(temperature), PW_MODE_TRAIN},
+    {"--transport", TEXT, FIELD(transport), PW_MODE_TRAIN},
     {"--watchdog", REAL, FIELD(watchdog), PW_MODE_TRAIN},
     {"--json", FLAG, FIELD(json), PW_MODE_TRAIN},
     {"--watermark", FLAG, FIELD(watermark), PW_MODE_TRAIN},
@@ -138,6 +142,11 @@ static bool check(const PwOptions *options, PwError *error)
         return pw_input(error, "--out RUN/ is missing: the folder of the run");
     if (options->mode == PW_MODE_GENERATE && !options->prompt)
         return pw_input(error, "--prompt-file FILE is missing: the prompt's tokens, as numbers");
+    if (strcmp(options->transport, "threads") != 0 && options->mode != PW_MODE_TRAIN &&
+        options->mode != PW_MODE_EVALUATE && options->mode != PW_MODE_HELP)
+        return pw_input(error,
+                        "only training and --evaluate have ranks in several processes; start "
+                        "the others without mpirun");
     return true;
 }
 
@@ -153,11 +162,27 @@ static void find_home(PwOptions *options, const char *called)
     memmove(options->home, folder, strlen(folder) + 1);
 }
 
+/* Known before anything can be wrong: whoever reports an error must know who else does. */
+static const char *find_transport(char **argv)
+{
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}; /* set by mpirun */
+    for (char **at = argv; at[0] && at[1]; at++)
+        if (strcmp(at[0], "--transport") == 0)
+            return at[1];
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const char *processes = getenv(sizes[i]);
+        if (processes && atoi(processes) > 1)
+            return "mpi";
+    }
+    return "threads";
+}
+
 bool pw_options_read(PwOptions *options, int argc, char **argv, PwError *error)
 {
     const char *seconds = getenv("PW_WATCHDOG_SECONDS");
     *options = (PwOptions){.steps = -1, .temperature = 1, .trace_first = -1, .trace_last = -1};
     find_home(options, argc > 0 ? argv[0] : "");
+    options->transport = find_transport(argv);
     if (seconds)
         options->watchdog = strtod(seconds, NULL);
     for (char **at = argv + (argc > 0); *at;)

@@ -26,6 +26,7 @@ typedef struct PwOptions {
     const char *points;                  /* measure                                               */
     const char *folder;                  /* export                                                */
     const char *executable;              /* built                                                 */
+    const char *transport;               /* what carries messages: "threads", "mpi"               */
     int64_t     steps;                   /* in all; -1: as many as the job says                   */
     int64_t     seed;                    /* generate                                              */
     double      temperature;             /* generate; 0: the likeliest token                      */

@@ -19,15 +19,17 @@ int64_t pw_now(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-bool pw_recorder_open(PwRecorder *recorder, int nranks, int keep, int64_t first, int64_t last,
-                      PwError *error)
+bool pw_recorder_open(PwRecorder *recorder, PwTransport *transport, int keep, int64_t first,
+                      int64_t last, PwError *error)
 {
-    *recorder = (PwRecorder){.nranks  = nranks,
-                             .keep    = keep,
-                             .first   = first,
-                             .last    = last,
-                             .steps   = calloc((size_t)keep, sizeof(int64_t)),
-                             .records = calloc((size_t)keep * (size_t)nranks, sizeof(PwRecord))};
+    int nranks = transport->nranks;
+    *recorder  = (PwRecorder){.transport = transport,
+                              .nranks    = nranks,
+                              .keep      = keep,
+                              .first     = first,
+                              .last      = last,
+                              .steps     = calloc((size_t)keep, sizeof(int64_t)),
+                              .records   = calloc((size_t)keep * (size_t)nranks, sizeof(PwRecord))};
     if (!recorder->steps || !recorder->records)
         return pw_fail(error, "no memory to record %d steps", keep);
     for (int i = 0; i < keep; i++)
@@ -52,7 +54,8 @@ static bool make_all_room(const PwRecorder *recorder, int place, const PwProgram
 {
     PwRecord *records = recorder->records + (size_t)place * (size_t)recorder->nranks;
     for (int rank = 0; rank < recorder->nranks; rank++)
-        if (!make_room(&records[rank], (int64_t)pw_program_rank(program, rank)->ninstructions))
+        if (pw_is_mine(recorder->transport, rank) &&
+            !make_room(&records[rank], (int64_t)pw_program_rank(program, rank)->ninstructions))
             return false;
     return true;
 }
@@ -72,16 +75,16 @@ PwRecord *pw_recorder_begin(PwRecorder *recorder, const PwProgram *program)
     return recorder->records + (size_t)place * (size_t)recorder->nranks;
 }
 
-double pw_recorder_waited(const PwRecord *records, int nranks)
+double pw_recorder_waited(const PwRecorder *recorder, const PwRecord *records)
 {
     int64_t waited = 0;
-    for (int rank = 0; rank < nranks; rank++)
+    for (int rank = 0; records && rank < recorder->nranks; rank++)
         for (int64_t i = 0; i < records[rank].nevents; i++) {
             const PwEvent *event = &records[rank].events[i];
             if (event->instruction.kind == PW_SENT || event->instruction.kind == PW_WAIT)
                 waited += event->end - event->begin;
         }
-    return (double)waited / 1e9 / nranks;
+    return pw_sum(recorder->transport, (double)waited) / 1e9 / recorder->nranks;
 }
 
 static int track_of(int kind)
@@ -186,12 +189,33 @@ static void add_names(PwJsonText *text, int nranks)
     }
 }
 
-bool pw_recorder_write(const PwRecorder *recorder, const PwJob *job, const char *folder,
-                       const char *name, PwError *error)
+/* What other processes recorded comes to the leader. */
+static bool collect(PwRecorder *recorder, PwError *error)
+{
+    for (int i = 0; i < recorder->keep * recorder->nranks; i++) {
+        PwRecord *record = &recorder->records[i];
+        int       rank   = i % recorder->nranks;
+        int64_t   events = record->nevents;
+        pw_carry(recorder->transport, rank, 0, &events, sizeof events);
+        if (pw_leads(recorder->transport) && events > record->room && !make_room(record, events))
+            return pw_fail(error, "no memory for %lld events of rank %d", (long long)events, rank);
+        record->nevents = events;
+        pw_carry(recorder->transport, rank, 0, record->events,
+                 events * (int64_t)sizeof *record->events);
+    }
+    return true;
+}
+
+bool pw_recorder_write(PwRecorder *recorder, const PwJob *job, const char *folder, const char *name,
+                       PwError *error)
 {
     PwJsonText text   = {0};
     int64_t    origin = INT64_MAX;
     int        places = recorder->keep * recorder->nranks;
+    if (!collect(recorder, error))
+        return false;
+    if (!pw_leads(recorder->transport))
+        return true;
     for (int i = 0; i < places; i++)
         if (recorder->records[i].nevents > 0 && recorder->records[i].events[0].begin < origin)
             origin = recorder->records[i].events[0].begin;

@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/coming.h"
 #include "runtime/dataset.h"
 #include "runtime/disk.h"
 #include "runtime/json.h"
-#include "runtime/ring.h"
 #include "runtime/weights.h"
 
 enum { BYTE_VOCABULARY = 257 };
@@ -47,10 +47,22 @@ static bool first_weights(PwRun *run, PwError *error)
     return true;
 }
 
+static bool find_state(PwRun *run, PwError *error)
+{
+    PwTransport *transport = run->team.transport;
+    const char  *out       = run->options->out;
+    if (out && pw_leads(transport) &&
+        !pw_state_find(run->job, out, &run->state, &run->resumed, error))
+        return false;
+    pw_share(transport, 0, &run->state, sizeof run->state);
+    pw_share(transport, 0, &run->resumed, sizeof run->resumed);
+    return true;
+}
+
 static bool fill(PwRun *run, bool needs_state, PwError *error)
 {
     const char *out = run->options->out;
-    if (out && !pw_state_find(run->job, out, &run->state, &run->resumed, error))
+    if (!find_state(run, error))
         return false;
     pw_tables_fill(&run->team);
     if (run->resumed)
@@ -63,7 +75,7 @@ static bool fill(PwRun *run, bool needs_state, PwError *error)
 
 /* Training and evaluation read what the programs were made for; those of --evaluation may have been
  * made for other documents. */
-static bool open_data(PwRun *run, PwError *error)
+static bool open_data(PwRun *run, bool leads, PwError *error)
 {
     const PwOptions *options = run->options;
     if (!pw_dataset_find(options, run->data, error))
@@ -75,15 +87,16 @@ static bool open_data(PwRun *run, PwError *error)
         return false;
     if (options->mode == PW_MODE_TRAIN ||
         (options->mode == PW_MODE_EVALUATE && !options->evaluation))
-        return pw_dataset_check(run->job, options, run->data, &run->tokens, error);
+        return pw_dataset_check(run->job, options, run->data, &run->tokens, leads, error);
     return true;
 }
 
-bool pw_run_open(PwRun *run, const PwJob *job, const PwOptions *options, bool needs_state,
-                 PwError *error)
+bool pw_run_open(PwRun *run, const PwJob *job, PwTransport *transport, const PwOptions *options,
+                 bool needs_state, PwError *error)
 {
     *run = (PwRun){.job = job, .options = options};
-    return open_data(run, error) && pw_team_open(&run->team, job, &run->tokens, error) &&
+    return open_data(run, pw_leads(transport), error) &&
+           pw_team_open(&run->team, job, transport, &run->tokens, error) &&
            fill(run, needs_state, error);
 }
 
@@ -127,10 +140,10 @@ bool pw_built(const PwOptions *options, PwError *error)
     return true;
 }
 
-bool pw_export(const PwJob *job, const PwOptions *options, PwError *error)
+bool pw_export(const PwJob *job, PwTransport *transport, const PwOptions *options, PwError *error)
 {
     PwRun run;
-    bool  good = pw_run_open(&run, job, options, true, error) &&
+    bool  good = pw_run_open(&run, job, transport, options, true, error) &&
                 pw_weights_export(&run.team, options->folder, error);
     if (good)
         printf("%s: weights after %lld step%s\n", options->folder, (long long)run.state.step,
@@ -139,24 +152,30 @@ bool pw_export(const PwJob *job, const PwOptions *options, PwError *error)
     return good;
 }
 
+static double count_text_bytes(const PwTeam *team)
+{
+    double count = 0;
+    for (int rank = 0; rank < team->nranks; rank++)
+        count += (double)team->workers[rank].text_bytes;
+    return pw_sum(team->transport, count);
+}
+
 bool pw_evaluate_programs(PwTeam *team, const char *path, PwEvaluation *result, PwError *error)
 {
     static const int never;
-    PwPrograms       programs;
-    double           sum        = 0;
-    int64_t          text_bytes = 0;
-    *result                     = (PwEvaluation){0};
-    if (!pw_ring_open(&programs, path, error))
+    const PwProgram *program;
+    PwComing         coming;
+    double           sum  = 0;
+    bool             good = true;
+    *result               = (PwEvaluation){0};
+    if (!pw_coming_open(&coming, team->transport, path, error))
         return false;
-    bool good = true;
     for (int rank = 0; rank < team->nranks; rank++)
         team->workers[rank].text_bytes = 0;
-    for (int64_t step = programs.ring->first_step; good; step++) {
-        PwRingAnswer answer = pw_ring_wait(&programs, step, &never, error);
+    for (int64_t step = coming.first; good; step++) {
+        PwRingAnswer answer = pw_coming_wait(&coming, step, &never, team->job, &program, error);
         if (answer == PW_RING_END)
             break;
-        const PwProgram *program =
-            answer == PW_RING_READY ? pw_ring_program(&programs, step, team->job, error) : NULL;
         PwStepNumbers numbers = {.inverse_weight = 1};
         good                  = program && pw_team_step(team, program, &numbers, NULL, error);
         if (good) {
@@ -164,14 +183,13 @@ bool pw_evaluate_programs(PwTeam *team, const char *path, PwEvaluation *result, 
             result->weight += program->weight;
         }
     }
-    pw_ring_close(&programs);
-    for (int rank = 0; rank < team->nranks; rank++)
-        text_bytes += team->workers[rank].text_bytes;
+    pw_coming_close(&coming);
     if (!good || !(result->weight > 0))
         return good && pw_input(error, "%s: no target counts in it", path);
-    result->loss = sum / result->weight;
+    double text_bytes = count_text_bytes(team);
+    result->loss      = sum / result->weight;
     if (team->job->vocabulary == BYTE_VOCABULARY && text_bytes > 0)
-        result->bits_per_byte = sum / M_LN2 / (double)text_bytes;
+        result->bits_per_byte = sum / M_LN2 / text_bytes;
     return true;
 }
 
@@ -195,16 +213,16 @@ static void print_evaluation(const PwEvaluation *result, bool json, int64_t step
     printf("\n");
 }
 
-bool pw_evaluate(const PwJob *job, const PwOptions *options, PwError *error)
+bool pw_evaluate(const PwJob *job, PwTransport *transport, const PwOptions *options, PwError *error)
 {
     PwRun        run;
     PwEvaluation result;
     char         beside[PW_PATH_MAX];
-    bool         good = pw_run_open(&run, job, options, true, error) &&
+    bool         good = pw_run_open(&run, job, transport, options, true, error) &&
                 pw_disk_join(beside, options->home, "evaluate.pw", error) &&
                 pw_evaluate_programs(&run.team, options->evaluation ? options->evaluation : beside,
                                      &result, error);
-    if (good)
+    if (good && pw_leads(transport))
         print_evaluation(&result, options->json, run.state.step);
     pw_run_close(&run);
     return good;

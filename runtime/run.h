@@ -19,18 +19,22 @@ typedef struct PwRun {
 /* Opens the token set (that of --data, else the one that RUN/data.txt names) and the ranks; fills
  * tables and weights: from the newest saved state, else, where `needs_state` is not set, from
  * first_weights/ or the seed. */
-bool pw_run_open(PwRun *run, const PwJob *job, const PwOptions *options, bool needs_state,
-                 PwError *error);
+bool pw_run_open(PwRun *run, const PwJob *job, PwTransport *transport, const PwOptions *options,
+                 bool needs_state, PwError *error);
 void pw_run_close(PwRun *run);
 
-/* The modes. Each prints its result. */
-bool pw_train(const PwJob *job, const PwOptions *options, PwError *error);
-bool pw_evaluate(const PwJob *job, const PwOptions *options, PwError *error);
-bool pw_generate(const PwJob *job, const PwOptions *options, PwError *error);
-bool pw_measure(const PwJob *job, const PwOptions *options, PwError *error);
+/* The modes. Each prints its result. Those without a transport need no ranks. The first two work
+ * where ranks are processes; the leader prints. After an error they leave the transport as it is:
+ * only pw_die is right then. */
+bool pw_train(const PwJob *job, PwTransport *transport, const PwOptions *options, PwError *error);
+bool pw_evaluate(const PwJob *job, PwTransport *transport, const PwOptions *options,
+                 PwError *error);
+bool pw_generate(const PwJob *job, PwTransport *transport, const PwOptions *options,
+                 PwError *error);
+bool pw_measure(const PwJob *job, PwTransport *transport, const PwOptions *options, PwError *error);
+bool pw_export(const PwJob *job, PwTransport *transport, const PwOptions *options, PwError *error);
 bool pw_where(const PwJob *job, const PwOptions *options, PwError *error);
 bool pw_built(const PwOptions *options, PwError *error);
-bool pw_export(const PwJob *job, const PwOptions *options, PwError *error);
 
 /* Fused multiply-adds a second, counted twice each, of all ranks together, measured now. */
 double pw_measure_peak(PwTeam *team, double seconds);

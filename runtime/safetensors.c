@@ -233,13 +233,17 @@ double pw_stored_element(const PwStoredTensor *tensor, int64_t i)
     return value.f32;
 }
 
+static int64_t bytes_of(const PwOutgoingTensor *tensor)
+{
+    return tensor->rows * (tensor->columns ? tensor->columns : 1) * (int64_t)sizeof(real);
+}
+
 static void describe(PwJsonText *header, const PwOutgoingTensor *tensors, int ntensors)
 {
     int64_t at = 0;
     pw_json_add(header, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (const PwOutgoingTensor *tensor = tensors; tensor < tensors + ntensors; tensor++) {
-        int64_t bytes =
-            tensor->rows * (tensor->columns ? tensor->columns : 1) * (int64_t)sizeof(real);
+        int64_t bytes = bytes_of(tensor);
         pw_json_add(header, ",");
         pw_json_add_string(header, tensor->name);
         pw_json_add(header, ":{\"dtype\":\"%s\",\"shape\":[%lld", sizeof(real) == 4 ? "F32" : "F64",
@@ -255,38 +259,45 @@ static void describe(PwJsonText *header, const PwOutgoingTensor *tensors, int nt
         pw_json_add(header, " ");
 }
 
-static bool write_all(PwDiskFile *file, const PwJsonText *header, const PwOutgoingTensor *tensors,
-                      int ntensors, PwError *error)
+/* `file` NULL: they are only asked for. */
+static bool take_pieces(PwDiskFile *file, const PwOutgoingTensor *tensors, int ntensors,
+                        PwFetch fetch, void *context, PwError *error)
 {
-    uint64_t length = header->length;
-    if (!pw_disk_write(file, &length, 8, error) ||
-        !pw_disk_write(file, header->at, (int64_t)length, error))
-        return false;
-    for (const PwOutgoingTensor *tensor = tensors; tensor < tensors + ntensors; tensor++)
-        if (!pw_disk_write(file, tensor->data,
-                           tensor->rows * (tensor->columns ? tensor->columns : 1) *
-                               (int64_t)sizeof(real),
-                           error))
-            return false;
+    for (int i = 0; i < ntensors; i++)
+        for (int64_t at = 0, end = bytes_of(&tensors[i]); at < end; at += PW_PIECE_MAX) {
+            int64_t     bytes = end - at < PW_PIECE_MAX ? end - at : PW_PIECE_MAX;
+            const void *piece = fetch(context, i, at, bytes);
+            if (file && !pw_disk_write(file, piece, bytes, error))
+                return false;
+        }
     return true;
 }
 
+void pw_safetensors_offer(const PwOutgoingTensor *tensors, int ntensors, PwFetch fetch,
+                          void *context)
+{
+    take_pieces(NULL, tensors, ntensors, fetch, context, NULL);
+}
+
 bool pw_safetensors_write(const char *path, const PwOutgoingTensor *tensors, int ntensors,
-                          char hash[65], int64_t *bytes, PwError *error)
+                          PwFetch fetch, void *context, char hash[65], int64_t *bytes,
+                          PwError *error)
 {
     PwDiskFile file;
     PwJsonText header = {0};
-    int64_t    data   = 0;
-    for (int i = 0; i < ntensors; i++)
-        data += tensors[i].rows * (tensors[i].columns ? tensors[i].columns : 1);
+    uint64_t   length;
     describe(&header, tensors, ntensors);
-    int64_t expected = 8 + (int64_t)header.length + data * (int64_t)sizeof(real);
-    bool    good     = pw_disk_create(&file, path, expected, error);
-    if (good && !write_all(&file, &header, tensors, ntensors, error)) {
+    length = header.length;
+    *bytes = 8 + (int64_t)length;
+    for (int i = 0; i < ntensors; i++)
+        *bytes += bytes_of(&tensors[i]);
+    bool good = pw_disk_create(&file, path, *bytes, error);
+    if (good && (!pw_disk_write(&file, &length, 8, error) ||
+                 !pw_disk_write(&file, header.at, (int64_t)length, error) ||
+                 !take_pieces(&file, tensors, ntensors, fetch, context, error))) {
         pw_disk_abandon(&file);
         good = false;
     }
-    *bytes = expected;
     free(header.at);
     return good && pw_disk_finish(&file, hash, error);
 }

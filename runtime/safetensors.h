@@ -35,12 +35,19 @@ double pw_stored_element(const PwStoredTensor *tensor, int64_t i);
 
 typedef struct PwOutgoingTensor {
     const char *name;
-    int64_t     rows, columns; /* columns 0: a vector of `rows`                                */
-    const void *data;          /* [rows][columns] of real                                      */
+    int64_t     rows, columns; /* columns 0: a vector of `rows`; [rows][columns] of real       */
 } PwOutgoingTensor;
+
+/* Bytes [at, at + bytes) of a tensor: values may lie in another process, and come in pieces. */
+typedef const void *(*PwFetch)(void *context, int tensor, int64_t at, int64_t bytes);
+enum { PW_PIECE_MAX = 1 << 20 };
 
 /* All of one dtype, in the order given; `hash` and `bytes` are those of the file. */
 bool pw_safetensors_write(const char *path, const PwOutgoingTensor *tensors, int ntensors,
-                          char hash[65], int64_t *bytes, PwError *error);
+                          PwFetch fetch, void *context, char hash[65], int64_t *bytes,
+                          PwError *error);
+/* The same calls of `fetch`, in the same order, in a process that only has values. */
+void pw_safetensors_offer(const PwOutgoingTensor *tensors, int ntensors, PwFetch fetch,
+                          void *context);
 
 #endif

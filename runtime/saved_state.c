@@ -1,6 +1,6 @@
-/* saved_state: the order of operations is what makes it safe: files and their syncs, the manifest
- * and its sync, the folder's, the rename, the parent's; `latest` for people; removal of older ones
- * last. After any prefix of it the old state or the new one is whole. */
+/* saved_state: the leader writes; the order of operations is what makes it safe: files and their
+ * syncs, the manifest and its sync, the folder's, the rename, the parent's; `latest` for people;
+ * removal of older ones last. After any prefix of it the old state or the new one is whole. */
 #include "runtime/saved_state.h"
 
 #include <dirent.h>
@@ -19,6 +19,7 @@ enum { NFILES = 3, MANIFEST_LIMIT = 1 << 20 };
 
 #define FORMAT "pipewright-state-1"
 
+/* By PwValues. */
 static const char *const file_names[NFILES] = {"master.safetensors", "moment1.safetensors",
                                                "moment2.safetensors"};
 
@@ -41,16 +42,6 @@ const char *pw_toolchain(void)
 #endif
 }
 
-static int64_t address_of(const PwTensor *tensor, int file)
-{
-    return file == 0 ? tensor->weight : file == 1 ? tensor->moment1 : tensor->moment2;
-}
-
-static real *values_of(const PwTeam *team, const PwTensor *tensor, int file)
-{
-    return (real *)(void *)(team->workers[tensor->rank].arena.at + address_of(tensor, file));
-}
-
 typedef struct WrittenFile {
     char    hash[65];
     int64_t bytes;
@@ -59,25 +50,14 @@ typedef struct WrittenFile {
 static bool write_files(const PwTeam *team, const char *folder, WrittenFile written[NFILES],
                         PwError *error)
 {
-    const PwJob      *job     = team->job;
-    int              *order   = pw_tensors_by_name(job);
-    PwOutgoingTensor *tensors = calloc((size_t)job->ntensors + 1, sizeof *tensors);
-    bool              good = tensors || pw_fail(error, "no memory for %d tensors", job->ntensors);
-    for (int file = 0; file < NFILES && good; file++) {
+    for (int file = 0; file < NFILES; file++) {
         char path[PW_PATH_MAX];
-        for (int i = 0; i < job->ntensors; i++) {
-            const PwTensor *tensor = &job->tensors[order[i]];
-            tensors[i]             = (PwOutgoingTensor){tensor->name, tensor->rows,
-                                            tensor->columns > 1 ? tensor->columns : 0,
-                                                        values_of(team, tensor, file)};
-        }
-        good = pw_disk_join(path, folder, file_names[file], error) &&
-               pw_safetensors_write(path, tensors, job->ntensors, written[file].hash,
-                                    &written[file].bytes, error);
+        if (!pw_disk_join(path, folder, file_names[file], error) ||
+            !pw_tensors_write(team, (PwValues)file, path, written[file].hash, &written[file].bytes,
+                              error))
+            return false;
     }
-    free(tensors);
-    free(order);
-    return good;
+    return true;
 }
 
 static void add_member(PwJsonText *text, const char *key, const char *value)
@@ -234,26 +214,37 @@ static bool move_into_place(const char *states, const char *beside, PwSavedState
            pw_disk_replace(states, "latest", latest, error);
 }
 
-bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
-                   PwSavedState *newest, PwError *error)
+static bool write_state(const PwTeam *team, const char *run, PwSavedState *saved,
+                        const PwSavedState *newest, PwError *error)
 {
     const PwJob *job = team->job;
     WrittenFile  written[NFILES];
     char         states[PW_PATH_MAX], beside[PW_PATH_MAX], name[80];
-    PwSavedState saved = {.step = step, .position = position};
-    snprintf(saved.tokens_hash, sizeof saved.tokens_hash, "%s",
+    snprintf(saved->tokens_hash, sizeof saved->tokens_hash, "%s",
              team->workers[0].tokens ? team->workers[0].tokens->hash : "");
-    snprintf(name, sizeof name, "step-%lld.tmp.%ld", (long long)step, (long)getpid());
+    snprintf(name, sizeof name, "step-%lld.tmp.%ld", (long long)saved->step, (long)getpid());
     bool good = pw_disk_join(states, run, "states", error) && pw_disk_make_folder(states, error) &&
                 remove_leftovers(states, error) && pw_disk_join(beside, states, name, error) &&
                 pw_disk_make_folder(beside, error) && write_files(team, beside, written, error) &&
-                write_manifest(job, beside, &saved, written, error) &&
+                write_manifest(job, beside, saved, written, error) &&
                 pw_disk_sync_folder(beside, error) &&
-                move_into_place(states, beside, &saved, error) &&
-                remove_old(job, states, newest->step, step, error);
+                move_into_place(states, beside, saved, error) &&
+                remove_old(job, states, newest->step, saved->step, error);
+    if (good)
+        snprintf(saved->hash, sizeof saved->hash, "%s", written[0].hash);
+    return good;
+}
+
+bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
+                   PwSavedState *newest, PwError *error)
+{
+    WrittenFile  elsewhere[NFILES];
+    PwSavedState saved = {.step = step, .position = position};
+    bool         good  = pw_leads(team->transport) ? write_state(team, run, &saved, newest, error)
+                                                   : write_files(team, "", elsewhere, error);
     if (!good)
         return false;
-    snprintf(saved.hash, sizeof saved.hash, "%s", written[0].hash);
+    pw_share(team->transport, 0, &saved, sizeof saved); /* all go on when it is there */
     *newest = saved;
     return true;
 }
@@ -362,9 +353,10 @@ static bool load_file(PwTeam *team, const char *folder, int file, PwError *error
         const PwStoredTensor *found    = pw_safetensors_find(&stored, tensor->name);
         int64_t               elements = tensor->rows * (tensor->columns > 1 ? tensor->columns : 1);
         good = found && found->elements == elements && strcmp(found->dtype, dtype) == 0;
-        if (good)
-            memcpy(values_of(team, tensor, file), found->data, (size_t)elements * sizeof(real));
-        else
+        if (good && pw_is_mine(team->transport, tensor->rank))
+            memcpy(pw_tensor_values(team, tensor, (PwValues)file), found->data,
+                   (size_t)elements * sizeof(real));
+        if (!good)
             pw_input(error, "%s: no tensor \"%s\" of %lld elements of %s", path, tensor->name,
                      (long long)elements, dtype);
     }

@@ -18,17 +18,18 @@ typedef struct PwSavedState {
 /* Compiler and kernel class: other ones give other bits. */
 const char *pw_toolchain(void);
 
-/* Saves beside, syncs, renames; only then removes older ones, all but the newest save_keep and those
- * whose number among the saves is a multiple of save_keep_every. `run` is there already. `newest` is
- * the newest state that holds, {0} where there is none, and becomes this one. */
+/* Every process calls it. Saves beside, syncs, renames; only then removes older ones, all but the
+ * newest save_keep and those whose number among the saves is a multiple of save_keep_every. `run`
+ * is there already. `newest` is the newest state that holds, {0} where there is none, and becomes this
+ * one. */
 bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
                    PwSavedState *newest, PwError *error);
 
-/* The newest folder that holds; `found` false: there is none. What does not hold is reported on
- * stderr and left alone. */
+/* For the leader. The newest folder that holds; `found` false: there is none. What does not hold is
+ * reported on stderr and left alone. */
 bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool *found,
                    PwError *error);
-/* Masters, and moments unless `only_weights`. */
+/* Masters, and moments unless `only_weights`: each process those that it is home to. */
 bool pw_state_load(PwTeam *team, const PwSavedState *saved, bool only_weights, PwError *error);
 
 #endif

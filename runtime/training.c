@@ -10,11 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/coming.h"
 #include "runtime/disk.h"
 #include "runtime/learning_rate.h"
-#include "runtime/memory.h"
 #include "runtime/metrics.h"
-#include "runtime/ring.h"
 #include "runtime/run.h"
 #include "runtime/watchdog.h"
 #include "runtime/weights.h"
@@ -23,7 +22,7 @@ enum { TRACED_STEPS = 3 };
 
 typedef struct Training {
     PwRun        run;
-    PwPrograms   programs;
+    PwComing     coming;
     PwRecorder   recorder;
     PwWatchdog   watchdog;
     PwMetrics    metrics;
@@ -32,17 +31,16 @@ typedef struct Training {
     int64_t      steps; /* train up to so many in all                                           */
     int64_t      step;  /* the next one                                                         */
     int64_t      position;
-    int          lock; /* of RUN/                                                              */
+    bool         stopped; /* by a signal                                                        */
+    int          lock;    /* of RUN/                                                            */
 } Training;
 
-static volatile sig_atomic_t stop_signal;
-static volatile int          stop_asked;
+static volatile int stop_asked; /* the signal's number */
 
 /* The first signal asks; the second one, if the step takes too long, is the system's. */
 static void on_signal(int number)
 {
-    stop_signal = number;
-    stop_asked  = 1;
+    stop_asked = number;
     signal(number, SIG_DFL);
 }
 
@@ -51,6 +49,7 @@ static void listen_to_signals(void)
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL); /* launchers pass it on to every process */
 }
 
 static bool open_watermarks(Training *training, PwError *error)
@@ -68,11 +67,11 @@ static bool open_watermarks(Training *training, PwError *error)
 
 static bool open_recorder(Training *training, PwError *error)
 {
-    const PwOptions *options = training->run.options;
+    const PwOptions *options   = training->run.options;
+    PwTransport     *transport = training->run.team.transport;
     if (options->trace_first < 0)
-        return pw_recorder_open(&training->recorder, training->run.job->nranks, TRACED_STEPS, 0,
-                                INT64_MAX, error);
-    return pw_recorder_open(&training->recorder, training->run.job->nranks,
+        return pw_recorder_open(&training->recorder, transport, TRACED_STEPS, 0, INT64_MAX, error);
+    return pw_recorder_open(&training->recorder, transport,
                             (int)(options->trace_last - options->trace_first + 1),
                             options->trace_first, options->trace_last, error);
 }
@@ -94,11 +93,12 @@ static bool find_evaluation(Training *training, PwError *error)
 
 static void say_how_it_starts(Training *training)
 {
-    const PwRun *run = &training->run;
-    int          n = run->job->nranks, cores = run->team.ncores;
-    pw_metrics_note(&training->metrics, "%s: %d rank%s on %d core%s, %s, %s%s", run->job->name, n,
-                    n == 1 ? "" : "s", cores, cores == 1 ? "" : "s", pw_toolchain(),
-                    run->resumed ? "goes on from " : "from step 0",
+    const PwRun       *run       = &training->run;
+    const PwTransport *transport = run->team.transport;
+    int                n = transport->nranks, cores = transport->ncores;
+    pw_metrics_note(&training->metrics, "%s: %d rank%s on %d core%s by %s, %s, %s%s",
+                    run->job->name, n, n == 1 ? "" : "s", cores, cores == 1 ? "" : "s",
+                    transport->name, pw_toolchain(), run->resumed ? "goes on from " : "from step 0",
                     run->resumed ? run->state.folder : "");
     if (!run->resumed)
         return;
@@ -115,44 +115,68 @@ static void say_how_it_starts(Training *training)
 }
 
 /* Memory is taken before the first step, not in the middle of one that happens to be larger. */
-static void touch_arena(PwWorker *worker, void *programs)
+static void touch_arena(PwWorker *worker, void *bytes)
 {
-    int64_t needed = pw_ring_forecast(programs, worker->rank);
-    pw_arena_touch(&worker->arena,
-                   needed < worker->arena.capacity ? needed : worker->arena.capacity);
+    pw_arena_touch(&worker->arena, ((const int64_t *)bytes)[worker->rank]);
 }
 
-static bool check_memory(const Training *training, PwError *error)
+static bool touch_arenas(Training *training, PwError *error)
 {
-    const PwTeam *team   = &training->run.team;
-    int64_t       needed = 0;
+    PwTeam      *team  = &training->run.team;
+    const PwJob *job   = team->job;
+    int64_t     *bytes = calloc((size_t)team->nranks, 2 * sizeof *bytes), *more;
+    if (!bytes)
+        return pw_fail(error, "no memory for %d ranks", team->nranks);
+    more = bytes + team->nranks;
+    pw_coming_forecast(&training->coming, bytes);
     for (int rank = 0; rank < team->nranks; rank++) {
-        int64_t arena = pw_ring_forecast(&training->programs, rank);
-        if (arena > team->workers[rank].arena.touched)
-            needed += arena - team->workers[rank].arena.touched;
+        int64_t touched = job->static_bytes[rank];
+        bytes[rank]     = bytes[rank] < job->capacity[rank] ? bytes[rank] : job->capacity[rank];
+        more[rank]      = bytes[rank] > touched ? bytes[rank] - touched : 0;
     }
-    return pw_memory_check(needed, error);
+    bool good = pw_team_memory(team, more, error);
+    if (good)
+        pw_team_do(team, touch_arena, bytes);
+    free(bytes);
+    return good;
 }
 
-static bool open_training(Training *training, const PwJob *job, const PwOptions *options,
-                          PwError *error)
+/* RUN/ is the leader's. */
+static bool open_folder(Training *training, const PwOptions *options, PwError *error)
 {
-    char beside[PW_PATH_MAX];
-    if (!pw_disk_make_folders(options->out, error) ||
-        !pw_disk_lock(options->out, &training->lock, error) ||
+    return pw_disk_make_folders(options->out, error) &&
+           pw_disk_lock(options->out, &training->lock, error);
+}
+
+static bool open_metrics(Training *training, PwError *error)
+{
+    const PwRun       *run       = &training->run;
+    const PwTransport *transport = run->team.transport;
+    if (!pw_leads(transport))
+        return training->metrics.silent = true;
+    bool good = pw_metrics_open(&training->metrics, run->job, run->options->out, training->step,
+                                transport->name, error);
+    if (transport->abort) /* a launcher may give each process a terminal; nobody looks at it */
+        training->metrics.terminal = false;
+    return good;
+}
+
+static bool open_training(Training *training, const PwJob *job, PwTransport *transport,
+                          const PwOptions *options, PwError *error)
+{
+    char        beside[PW_PATH_MAX];
+    const char *programs = options->programs ? options->programs : beside;
+    if ((pw_leads(transport) && !open_folder(training, options, error)) ||
         !pw_disk_join(beside, options->home, "programs.pw", error) ||
-        !pw_ring_open(&training->programs, options->programs ? options->programs : beside, error) ||
-        !pw_run_open(&training->run, job, options, false, error))
+        !pw_coming_open(&training->coming, transport, programs, error) ||
+        !pw_run_open(&training->run, job, transport, options, false, error) ||
+        !touch_arenas(training, error))
         return false;
-    if (!check_memory(training, error))
-        return false;
-    pw_team_do(&training->run.team, touch_arena, &training->programs);
     training->step     = training->run.state.step;
     training->position = training->run.state.position;
     training->steps    = options->steps >= 0 ? options->steps : job->steps;
-    if (!pw_metrics_open(&training->metrics, job, options->out, training->step, error) ||
-        !open_recorder(training, error) || !open_watermarks(training, error) ||
-        !find_evaluation(training, error) ||
+    if (!open_metrics(training, error) || !open_recorder(training, error) ||
+        !open_watermarks(training, error) || !find_evaluation(training, error) ||
         !pw_watchdog_open(&training->watchdog, &training->run.team, options->watchdog, error))
         return false;
     training->metrics.peak_flops = pw_measure_peak(&training->run.team, 0.03);
@@ -165,7 +189,7 @@ static void close_training(Training *training)
     pw_watchdog_close(&training->watchdog);
     pw_metrics_close(&training->metrics);
     pw_recorder_close(&training->recorder);
-    pw_ring_close(&training->programs);
+    pw_coming_close(&training->coming);
     pw_run_close(&training->run);
     free(training->watermarks);
     if (training->lock >= 0)
@@ -222,9 +246,11 @@ static bool not_finite(const Training *training, double loss, double norm, PwErr
 
 static void note_watermarks(Training *training, const PwProgram *program)
 {
+    PwTransport *transport = training->run.team.transport;
     for (int rank = 0; training->watermarks && rank < program->nranks; rank++) {
-        const PwRank      *promised = pw_program_rank(program, rank);
-        const PwWatermark *used     = &training->watermarks[rank];
+        const PwRank *promised = pw_program_rank(program, rank);
+        PwWatermark  *used     = &training->watermarks[rank];
+        pw_carry(transport, rank, 0, used, sizeof *used);
         pw_metrics_note(&training->metrics,
                         "step %lld, rank %d: arena used up to %lld at instruction "
                         "%lld; the program says %lld at %lld",
@@ -275,7 +301,7 @@ static bool run_program(Training *training, const PwProgram *program, double wai
         .seconds       = seconds,
         .predicted     = program->predicted_seconds,
         .wait_program  = waited,
-        .wait_messages = records ? pw_recorder_waited(records, team->nranks) : 0,
+        .wait_messages = pw_recorder_waited(&training->recorder, records),
         .plan_hash     = program->plan_hash,
     };
     pw_metrics_progress(&training->metrics, training->run.job, &metrics, training->steps);
@@ -287,14 +313,13 @@ static bool is_due(int64_t every, int64_t step)
     return every > 0 && step % every == 0;
 }
 
-static bool run_step(Training *training, double waited, PwError *error)
+static bool run_step(Training *training, const PwProgram *program, double waited, PwError *error)
 {
-    const PwJob     *job     = training->run.job;
-    const PwProgram *program = pw_ring_program(&training->programs, training->step, job, error);
-    if (!program || !run_program(training, program, waited, error))
+    const PwJob *job = training->run.job;
+    if (!run_program(training, program, waited, error))
         return false;
     training->position = program->position;
-    pw_ring_consume(&training->programs, training->step++);
+    pw_coming_done(&training->coming, training->step++);
     if (is_due(job->evaluate_every, training->step) && !evaluate(training, error))
         return false;
     return !is_due(job->save_every, training->step) || save(training, error);
@@ -302,10 +327,13 @@ static bool run_step(Training *training, double waited, PwError *error)
 
 static bool loop(Training *training, PwError *error)
 {
-    while (training->step < training->steps && !stop_asked) {
+    const PwProgram *program;
+    while (training->step < training->steps) {
         int64_t      begin  = pw_now();
-        PwRingAnswer answer = pw_ring_wait(&training->programs, training->step, &stop_asked, error);
-        if (answer == PW_RING_STOPPED)
+        PwRingAnswer answer = pw_coming_wait(&training->coming, training->step, &stop_asked,
+                                             training->run.job, &program, error);
+        training->stopped   = answer == PW_RING_STOPPED;
+        if (training->stopped)
             break;
         if (answer == PW_RING_END) {
             pw_metrics_note(&training->metrics,
@@ -317,7 +345,7 @@ static bool loop(Training *training, PwError *error)
         }
         if (answer == PW_RING_WRONG) /* the planner's end is not the weights' */
             return save(training, &(PwError){{0}, 0}) && false;
-        if (!run_step(training, (double)(pw_now() - begin) / 1e9, error))
+        if (!run_step(training, program, (double)(pw_now() - begin) / 1e9, error))
             return false;
     }
     return true;
@@ -326,32 +354,31 @@ static bool loop(Training *training, PwError *error)
 static bool finish(Training *training, PwError *error)
 {
     const PwOptions *options = training->run.options;
-    bool             stopped = stop_asked && training->step < training->steps;
-    if (!stopped && training->step > training->run.state.step &&
+    if (!training->stopped && training->step > training->run.state.step &&
         !is_due(training->run.job->evaluate_every, training->step) && !evaluate(training, error))
         return false;
     if (!save(training, error) || !pw_recorder_write(&training->recorder, training->run.job,
                                                      options->out, "trace.json", error))
         return false;
-    if (stopped)
+    if (training->stopped)
         pw_metrics_note(&training->metrics,
                         "stopped by signal %d after step %lld; saved; the same "
                         "command goes on",
-                        (int)stop_signal, (long long)training->step);
+                        training->coming.signal, (long long)training->step);
     else
         pw_metrics_note(&training->metrics, "%lld step%s done; state, metrics and trace are in %s",
                         (long long)training->step, training->step == 1 ? "" : "s", options->out);
     return true;
 }
 
-bool pw_train(const PwJob *job, const PwOptions *options, PwError *error)
+bool pw_train(const PwJob *job, PwTransport *transport, const PwOptions *options, PwError *error)
 {
     Training *training = calloc(1, sizeof *training);
     if (!training)
         return pw_fail(error, "no memory to start");
     training->lock = -1;
     listen_to_signals();
-    bool good = open_training(training, job, options, error) && loop(training, error) &&
+    bool good = open_training(training, job, transport, options, error) && loop(training, error) &&
                 finish(training, error);
     close_training(training);
     free(training);

@@ -15,10 +15,18 @@ typedef struct Sight { /* where all ranks are, in one number that changes when a
     int      running;
 } Sight;
 
+/* Between steps others wait for the leader, and it for the planner or the disk, as long as it takes;
+ * but nothing that it waits for there takes long. */
+static bool leader_waits(const PwTransport *transport)
+{
+    return pw_leads(transport) && transport->awaited >= 0;
+}
+
 static Sight look(const PwTeam *team)
 {
-    Sight sight = {0, 0};
-    for (int rank = 0; rank < team->nranks; rank++) {
+    const PwTransport *transport = team->transport;
+    Sight              sight     = {0, 0};
+    for (int rank = transport->first; rank < transport->first + transport->count; rank++) {
         PwWorker *worker = &team->workers[rank];
         uint64_t  at     = 0;
         if (atomic_load_explicit(&worker->program, memory_order_acquire)) {
@@ -27,16 +35,22 @@ static Sight look(const PwTeam *team)
         }
         sight.trace = sight.trace * UINT64_C(0x9e3779b97f4a7c15) + at;
     }
+    sight.trace = sight.trace * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)transport->carried;
+    sight.running += leader_waits(transport);
     return sight;
 }
 
-/* The culprit is a rank that computes; where all wait, every rank is named. */
-static void accuse(const PwTeam *team, double seconds)
+/* Where the ranks of this process are, a line each, with a newline before it. */
+static void describe_ranks(const PwTeam *team, char *text, int room)
 {
-    PwError report = {{0}, 0};
-    int     length = snprintf(report.text, sizeof report.text,
-                              "no rank got on for %.1f s; the run ends", seconds);
-    for (int rank = 0; rank < team->nranks; rank++) {
+    const PwTransport *transport = team->transport;
+    int                length    = 0;
+    if (leader_waits(transport)) {
+        snprintf(text, (size_t)room, "\n  between steps, rank 0: waits for rank %d",
+                 transport->awaited);
+        return;
+    }
+    for (int rank = transport->first; rank < transport->first + transport->count; rank++) {
         PwWorker        *worker    = &team->workers[rank];
         const PwProgram *program   = atomic_load_explicit(&worker->program, memory_order_acquire);
         char             what[200] = "finished";
@@ -46,12 +60,25 @@ static void accuse(const PwTeam *team, double seconds)
             pw_describe(pw_rank_instructions(program, pw_program_rank(program, rank)) + number,
                         team->job, what, sizeof what);
         }
-        if (length < (int)sizeof report.text - 300)
+        if (length < room - 300)
             length +=
-                snprintf(report.text + length, sizeof report.text - (size_t)length,
+                snprintf(text + length, (size_t)(room - length),
                          "\n  step %lld, rank %d, instruction %lld: %s", step, rank, number, what);
     }
-    pw_die(PW_EXIT_FAILED, "%s", report.text);
+}
+
+/* The culprit is a rank that computes; where all wait, every rank is named. Ranks of other
+ * processes are accused by their own watchdogs: they get a moment before all are ended. */
+static void accuse(const PwTeam *team, double seconds)
+{
+    char ranks[sizeof((PwError *)NULL)->text - 300];
+    describe_ranks(team, ranks, sizeof ranks);
+    if (team->transport->abort) {
+        fprintf(stderr, "%s\n", ranks + 1);
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        ranks[0] = 0;
+    }
+    pw_die(PW_EXIT_FAILED, "no rank got on for %.1f s; the run ends%s", seconds, ranks);
 }
 
 static void *watch(void *argument)

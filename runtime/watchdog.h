@@ -1,4 +1,4 @@
-/* watchdog: ends a run in which no rank gets on, and says who waits for whom. */
+/* watchdog: ends a run in which no rank of this process gets on, and says who waits for whom. */
 #ifndef PW_WATCHDOG_H
 #define PW_WATCHDOG_H
 

@@ -216,7 +216,8 @@ bool pw_weights_from_folder(PwTeam *team, const char *path, PwError *error)
     bool   good =
         open_folder(&folder, path, error) && refuse_strangers(&folder, team->job, path, error);
     for (int i = 0; i < team->job->ntensors && good; i++)
-        good = take_tensor(team, &team->job->tensors[i], &folder, path, error);
+        if (pw_is_mine(team->transport, team->job->tensors[i].rank))
+            good = take_tensor(team, &team->job->tensors[i], &folder, path, error);
     close_folder(&folder);
     return good;
 }
@@ -227,7 +228,7 @@ static int compare_tensors(const void *a, const void *b, void *job)
     return strcmp(tensors[*(const int *)a].name, tensors[*(const int *)b].name);
 }
 
-int *pw_tensors_by_name(const PwJob *job)
+static int *tensors_by_name(const PwJob *job)
 {
     int *order = malloc((size_t)job->ntensors * sizeof *order);
     if (!order)
@@ -238,27 +239,65 @@ int *pw_tensors_by_name(const PwJob *job)
     return order;
 }
 
+real *pw_tensor_values(const PwTeam *team, const PwTensor *tensor, PwValues values)
+{
+    return tensor_at(team, tensor,
+                     values == PW_WEIGHTS   ? tensor->weight
+                     : values == PW_MOMENT1 ? tensor->moment1
+                                            : tensor->moment2);
+}
+
+typedef struct Outgoing {
+    const PwTeam  *team;
+    PwValues       values;
+    int           *order; /* of the job's tensors, by name                                     */
+    unsigned char *piece; /* [PW_PIECE_MAX] of a tensor that is at home elsewhere              */
+} Outgoing;
+
+static const void *fetch(void *context, int number, int64_t at, int64_t bytes)
+{
+    const Outgoing *outgoing  = context;
+    PwTransport    *transport = outgoing->team->transport;
+    const PwTensor *tensor    = &outgoing->team->job->tensors[outgoing->order[number]];
+    unsigned char  *piece     = outgoing->piece;
+    if (pw_is_mine(transport, tensor->rank))
+        piece = (unsigned char *)pw_tensor_values(outgoing->team, tensor, outgoing->values) + at;
+    pw_carry(transport, tensor->rank, 0, piece, bytes);
+    return piece;
+}
+
+bool pw_tensors_write(const PwTeam *team, PwValues values, const char *path, char hash[65],
+                      int64_t *bytes, PwError *error)
+{
+    const PwJob      *job      = team->job;
+    PwOutgoingTensor *tensors  = calloc((size_t)job->ntensors + 1, sizeof *tensors);
+    Outgoing          outgoing = {team, values, tensors_by_name(job), malloc(PW_PIECE_MAX)};
+    bool              good =
+        (tensors && outgoing.piece) || pw_fail(error, "no memory for %d tensors", job->ntensors);
+    for (int i = 0; i < job->ntensors && good; i++) {
+        const PwTensor *tensor = &job->tensors[outgoing.order[i]];
+        tensors[i]             = (PwOutgoingTensor){tensor->name, tensor->rows,
+                                        tensor->columns > 1 ? tensor->columns : 0};
+    }
+    if (good && pw_leads(team->transport))
+        good = pw_safetensors_write(path, tensors, job->ntensors, fetch, &outgoing, hash, bytes,
+                                    error);
+    else if (good)
+        pw_safetensors_offer(tensors, job->ntensors, fetch, &outgoing);
+    free(outgoing.piece);
+    free(outgoing.order);
+    free(tensors);
+    return good;
+}
+
 bool pw_weights_export(const PwTeam *team, const char *folder, PwError *error)
 {
-    const PwJob      *job     = team->job;
-    int              *order   = pw_tensors_by_name(job);
-    PwOutgoingTensor *tensors = calloc((size_t)job->ntensors, sizeof *tensors);
-    char              path[PW_PATH_MAX], hash[65];
-    int64_t           bytes;
-    bool              good = tensors || pw_fail(error, "no memory for %d tensors", job->ntensors);
-    for (int i = 0; i < job->ntensors && good; i++) {
-        const PwTensor *tensor = &job->tensors[order[i]];
-        tensors[i]             = (PwOutgoingTensor){tensor->name, tensor->rows,
-                                        tensor->columns > 1 ? tensor->columns : 0,
-                                                    tensor_at(team, tensor, tensor->weight)};
-    }
-    good = good && pw_disk_make_folders(folder, error) &&
+    char    path[PW_PATH_MAX], hash[65];
+    int64_t bytes;
+    return pw_disk_make_folders(folder, error) &&
            pw_disk_join(path, folder, "model.safetensors", error) &&
-           pw_safetensors_write(path, tensors, job->ntensors, hash, &bytes, error) &&
-           pw_disk_replace(folder, "config.json", job->config_json, error);
-    free(tensors);
-    free(order);
-    return good;
+           pw_tensors_write(team, PW_WEIGHTS, path, hash, &bytes, error) &&
+           pw_disk_replace(folder, "config.json", team->job->config_json, error);
 }
 
 static bool all_finite(const real *values, int64_t count)
@@ -271,15 +310,16 @@ static bool all_finite(const real *values, int64_t count)
 
 const PwTensor *pw_weights_broken(const PwTeam *team, bool *in_gradient)
 {
-    const PwJob *job = team->job;
-    for (int pass = 0; pass < 2; pass++)
-        for (const PwTensor *tensor = job->tensors; tensor < job->tensors + job->ntensors;
-             tensor++) {
-            int64_t at = pass == 0 ? tensor->weight : tensor->gradient;
-            if (all_finite(tensor_at(team, tensor, at), elements(tensor)))
-                continue;
-            *in_gradient = pass == 1;
-            return tensor;
-        }
-    return NULL;
+    const PwJob *job   = team->job;
+    int64_t      first = 0, n = job->ntensors; /* weights 0 to n - 1, then gradients */
+    for (; first < 2 * n; first++) {
+        const PwTensor *tensor = &job->tensors[first % n];
+        if (pw_is_mine(team->transport, tensor->rank) &&
+            !all_finite(tensor_at(team, tensor, first < n ? tensor->weight : tensor->gradient),
+                        elements(tensor)))
+            break;
+    }
+    first        = -pw_greatest(team->transport, -first);
+    *in_gradient = first >= n;
+    return first < 2 * n ? &job->tensors[first % n] : NULL;
 }

@@ -12,10 +12,16 @@ void pw_tables_fill(PwTeam *team); /* RoPE's cosines and sines */
 /* model.safetensors and config.json. */
 bool pw_weights_export(const PwTeam *team, const char *folder, PwError *error);
 
-/* The first weight with an element that is not finite, else the first gradient, else NULL. */
-const PwTensor *pw_weights_broken(const PwTeam *team, bool *in_gradient);
+/* One safetensors file of all tensors, by name. The leader writes it; the other processes give what
+ * they are home to, and leave `hash` and `bytes` alone. */
+typedef enum PwValues { PW_WEIGHTS, PW_MOMENT1, PW_MOMENT2 } PwValues;
+bool pw_tensors_write(const PwTeam *team, PwValues values, const char *path, char hash[65],
+                      int64_t *bytes, PwError *error);
+/* Where they are; of use only in the process that is their home. */
+real *pw_tensor_values(const PwTeam *team, const PwTensor *tensor, PwValues values);
 
-/* [ntensors] numbers of the job's tensors, sorted by name; free() it. */
-int *pw_tensors_by_name(const PwJob *job);
+/* The first weight with an element that is not finite, else the first gradient, else NULL; the same
+ * in every process. */
+const PwTensor *pw_weights_broken(const PwTeam *team, bool *in_gradient);
 
 #endif

@@ -82,6 +82,24 @@ static Finding find_library(Region *region, const char *name, const char *file, 
                      library ? NULL : remedy, false};
 }
 
+/* Both may be here: a distribution then tells them apart by the ends of their programs' names. */
+static Finding find_mpi(Region *region)
+{
+    const char *launchers = command_line(
+        region,
+        "for run in mpirun mpirun.mpich mpirun.openmpi; do $run --version 2>/dev/null; done "
+        "| sed -n 's/.*(Open MPI) /Open MPI /p; s/^ *Version: */MPICH /p' | sort -u "
+        "| paste -s -d , - | sed 's/,/, /g'");
+    const char *compiler = command_line(region, "command -v mpicc");
+    if (launchers && compiler)
+        return (Finding){"MPI", launchers, NULL, false};
+    return (Finding){"MPI", launchers,
+                     launchers ? "mpicc is missing: apt-get install libopenmpi-dev or libmpich-dev"
+                               : "only for ranks in several processes: apt-get install "
+                                 "libopenmpi-dev openmpi-bin, or libmpich-dev mpich",
+                     false};
+}
+
 static void print_json(const Finding *findings, int count)
 {
     json_t *list = json_array();
@@ -102,8 +120,7 @@ static bool run(const Arguments *arguments, Error *error)
         find_vectors(region),
         find_cores(region),
         find_memory(region),
-        find_library(region, "MPI", "libmpi.so.40",
-                     "only for ranks in several processes: apt-get install openmpi-bin"),
+        find_mpi(region),
         find_library(region, "CUDA driver", "libcuda.so.1", "only for GPUs: NVIDIA's driver"),
     };
     int missing = 0;

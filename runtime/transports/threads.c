@@ -42,6 +42,7 @@ typedef struct Threads {
     bool        spin;
     Queue      *queues; /* [from][to]                                                          */
     Side       *sides;  /* [rank]                                                              */
+    bool       *here;   /* [rank] all true                                                     */
     Entry      *entries;
     int64_t     room; /* of entries                                                            */
 } Threads;
@@ -183,11 +184,18 @@ static bool begin_step(PwTransport *transport, const PwProgram *program, PwError
     return true;
 }
 
+/* Whoever comes second copies: nothing waits for a call. */
+static void poll_nothing(PwTransport *transport)
+{
+    (void)transport;
+}
+
 static void close_threads(PwTransport *transport)
 {
     Threads *threads = (Threads *)transport;
-    for (int i = 0; i < threads->nranks; i++)
+    for (int i = 0; threads->sides && i < threads->nranks; i++)
         free(threads->sides[i].entry);
+    free(threads->here);
     free(threads->sides);
     free(threads->queues);
     free(threads->entries);
@@ -200,22 +208,27 @@ PwTransport *pw_threads_open(int nranks, bool spin)
     if (!threads)
         return NULL;
     *threads = (Threads){.transport = {.name    = "threads",
+                                       .nranks  = nranks,
+                                       .count   = nranks,
+                                       .ncores  = pw_cores(),
+                                       .awaited = -1,
                                        .begin   = begin_step,
                                        .send    = send_bytes,
                                        .sent    = wait_for,
                                        .receive = receive_bytes,
                                        .wait    = wait_for,
+                                       .poll    = poll_nothing,
                                        .close   = close_threads},
                          .nranks    = nranks,
                          .spin      = spin,
                          .queues    = calloc((size_t)(nranks * nranks), sizeof(Queue)),
-                         .sides     = aligned_alloc(64, (size_t)nranks * sizeof(Side))};
-    if (!threads->queues || !threads->sides) {
-        free(threads->queues);
-        free(threads->sides);
-        free(threads);
-        return NULL;
-    }
-    memset(threads->sides, 0, (size_t)nranks * sizeof(Side));
+                         .sides     = aligned_alloc(64, (size_t)nranks * sizeof(Side)),
+                         .here      = malloc((size_t)nranks)};
+    if (threads->sides) /* zeroed whatever else fails: closing looks at them */
+        memset(threads->sides, 0, (size_t)nranks * sizeof(Side));
+    if (!threads->queues || !threads->sides || !threads->here)
+        return close_threads(&threads->transport), NULL;
+    memset(threads->here, true, (size_t)nranks);
+    threads->transport.here = threads->here;
     return &threads->transport;
 }

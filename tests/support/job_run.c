@@ -171,8 +171,9 @@ bool job_run_open(JobRun *run, const char *corpus, const char *job, const char *
         !data_make(run->region, run->job.job, NULL, NULL, &report, &run->error) ||
         !compile_job(run->region, path, sets, true, &run->job, &run->error) || !open_emitted(run))
         return false;
+    run->transport = pw_threads_open(run->emitted->nranks, false);
     if (!pw_tokens_open(&run->tokens, run->job.prefix, run->job.model->vocabulary, &error) ||
-        !pw_team_open(&run->team, run->emitted, &run->tokens, &error))
+        !pw_team_open(&run->team, run->emitted, run->transport, &run->tokens, &error))
         return runtime_failed(run, &error);
     pw_tables_fill(&run->team);
     pw_weights_from_seed(&run->team);
@@ -242,6 +243,8 @@ void job_run_close(JobRun *run)
     Error ignored;
     if (run->team.workers)
         pw_team_close(&run->team);
+    if (run->transport)
+        run->transport->close(run->transport);
     if (run->tokens.index.at)
         pw_tokens_close(&run->tokens);
     if (run->library)

@@ -15,6 +15,7 @@ typedef struct JobRun {
     void        *library; /* the emitted code and the kernels                                  */
     const PwJob *emitted;
     PwTokens     tokens;
+    PwTransport *transport;
     PwTeam       team;
     PwOutcome    outcome; /* of the last step                                                  */
     double       weight;  /* of that step's batch                                               */

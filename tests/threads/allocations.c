@@ -56,10 +56,11 @@ static void allocate_once(PwWorker *worker, void *context)
 
 int main(void)
 {
-    const PwJob *job    = toy_job(2);
-    PwTeam       team   = {0};
-    PwTokens     tokens = {0};
-    PwError      error  = {{0}, 0};
+    const PwJob *job       = toy_job(2);
+    PwTeam       team      = {0};
+    PwTokens     tokens    = {0};
+    PwError      error     = {{0}, 0};
+    PwTransport *transport = pw_threads_open(2, false);
     PwRecorder   recorder;
     char         folder[64], data[128];
     void *volatile piece;
@@ -67,8 +68,8 @@ int main(void)
     snprintf(data, sizeof data, "%s/tokens", folder);
     toy_tokens(data, 11);
     if (!pw_tokens_open(&tokens, data, job->vocabulary, &error) ||
-        !pw_team_open(&team, job, &tokens, &error) ||
-        !pw_recorder_open(&recorder, 2, 3, 0, INT64_MAX, &error))
+        !pw_team_open(&team, job, transport, &tokens, &error) ||
+        !pw_recorder_open(&recorder, transport, 3, 0, INT64_MAX, &error))
         return fprintf(stderr, "%s\n", error.text), 1;
     pw_team_do(&team, mark_thread, NULL);
     for (int step = 0; step < 10; step++) {
@@ -88,6 +89,7 @@ int main(void)
     printf("%ld allocations within steps; %ld of 2 seen when there were some\n", within, seen);
     pw_recorder_close(&recorder);
     pw_team_close(&team);
+    transport->close(transport);
     pw_tokens_close(&tokens);
     return within != 0 || seen != 2;
 }

@@ -1,8 +1,10 @@
-/* The transport of threads under load, as a program of its own: TSan does not start under
- * Criterion.
+/* A transport under load, as a program of its own: TSan does not start under Criterion, and mpirun
+ * starts programs.
  *   - many random messages between all pairs, each checked byte by byte
  *   - sends that go far ahead of their receives, and receives that are posted far ahead
- *   - once spinning, once sleeping at once */
+ *   - threads: once spinning, once sleeping at once
+ *   ranks          the transport of threads
+ *   ranks FOLDER   that of FOLDER/transport_mpi.so; started by `mpirun -n 4` */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,7 @@ typedef struct Game {
     const Script  *script;
     unsigned char *memory[NRANKS]; /* a slot of BYTES_MAX for each message of the rank         */
     int            wrong[NRANKS];
+    double         all_wrong;
     int            length[NRANKS][MESSAGES]; /* by the rank's message number                   */
 } Game;
 
@@ -129,35 +132,52 @@ static void play(PwWorker *worker, void *context)
     }
 }
 
-int main(void)
+/* The same scripts in every process. */
+static bool play_round(PwTeam *team, Game *game, Script *script, uint64_t round, PwError *error)
+{
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        write_script(script, game, seed + 10 * round);
+        if (!game->transport->begin(game->transport, &script->program, error))
+            return false;
+        pw_team_do(team, play, game);
+    }
+    return true;
+}
+
+static bool play_all(const char *folder, const PwJob *job, Game *game, Script *script,
+                     PwError *error)
+{
+    for (uint64_t round = 0; round < (folder ? 1 : ROUNDS); round++) {
+        PwTeam       team      = {0};
+        PwTransport *transport = folder ? pw_transport_open("mpi", folder, NRANKS, error)
+                                        : pw_threads_open(NRANKS, round % 2 == 0);
+        game->transport        = transport;
+        if (!transport || !pw_team_open(&team, job, transport, NULL, error) ||
+            !play_round(&team, game, script, round, error))
+            return false;
+        pw_team_close(&team);
+        for (int rank = 0; rank < NRANKS; rank++) /* 0 for those of other processes */
+            game->all_wrong += pw_sum(transport, game->wrong[rank]);
+        memset(game->wrong, 0, sizeof game->wrong);
+        transport->close(transport);
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
 {
     static Script        script;
     static Game          game;
     static const int64_t bytes[NRANKS] = {4096, 4096, 4096, 4096};
     PwJob                job   = {.nranks = NRANKS, .static_bytes = bytes, .capacity = bytes};
-    PwTeam               team  = {0};
     PwError              error = {{0}, 0};
-    int                  wrong = 0;
-    if (!pw_team_open(&team, &job, NULL, &error))
-        return fprintf(stderr, "%s\n", error.text), 1;
     for (int rank = 0; rank < NRANKS; rank++)
         game.memory[rank] = malloc((size_t)MESSAGES * BYTES_MAX);
     game.script = &script;
-    for (int round = 0; round < ROUNDS; round++) {
-        game.transport = pw_threads_open(NRANKS, round % 2 == 0);
-        for (uint64_t seed = 1; seed <= 3; seed++) {
-            write_script(&script, &game, seed + 10 * (uint64_t)round);
-            if (!game.transport->begin(game.transport, &script.program, &error))
-                return fprintf(stderr, "%s\n", error.text), 1;
-            pw_team_do(&team, play, &game);
-        }
-        game.transport->close(game.transport);
-    }
-    for (int rank = 0; rank < NRANKS; rank++) {
-        wrong += game.wrong[rank];
+    if (!play_all(argc > 1 ? argv[1] : NULL, &job, &game, &script, &error))
+        pw_die(PW_EXIT_FAILED, "%s", error.text);
+    for (int rank = 0; rank < NRANKS; rank++)
         free(game.memory[rank]);
-    }
-    pw_team_close(&team);
-    printf("%d wrong bytes\n", wrong);
-    return wrong != 0;
+    printf("%.0f wrong bytes\n", game.all_wrong);
+    return game.all_wrong != 0;
 }

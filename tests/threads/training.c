@@ -7,8 +7,9 @@
 
 int main(void)
 {
-    char    folder[64], data[128], ring[128], out[128];
-    PwError error = {{0}, 0};
+    char         folder[64], data[128], ring[128], out[128];
+    PwError      error     = {{0}, 0};
+    PwTransport *transport = pw_threads_open(2, false);
     toy_folder(folder);
     snprintf(data, sizeof data, "%s/tokens", folder);
     snprintf(ring, sizeof ring, "%s/programs.pw", folder);
@@ -24,7 +25,8 @@ int main(void)
         .trace_last  = 9,
     };
     for (int i = 0; i < 2; i++, options.steps = 20)
-        if (!pw_train(toy_job(2), &options, &error))
+        if (!pw_train(toy_job(2), transport, &options, &error))
             return fprintf(stderr, "%s\n", error.text), 1;
+    transport->close(transport);
     return 0;
 }

@@ -30,13 +30,21 @@ typedef struct Saver {
     char         run[64];
     PwTeam       team;
     PwSavedState newest;
+    PwTransport *transport;
     PwError      error;
 } Saver;
 
 static void open_saver(Saver *saver, int nranks)
 {
-    cr_assert(pw_team_open(&saver->team, toy_job(nranks), NULL, &saver->error), "%s",
-              saver->error.text);
+    saver->transport = pw_threads_open(nranks, false);
+    cr_assert(pw_team_open(&saver->team, toy_job(nranks), saver->transport, NULL, &saver->error),
+              "%s", saver->error.text);
+}
+
+static void close_saver(Saver *saver)
+{
+    pw_team_close(&saver->team);
+    saver->transport->close(saver->transport);
 }
 
 static void fill(const Saver *saver, real value)
@@ -118,8 +126,8 @@ Test(saved_state, comes_back_also_with_other_ranks)
     open_saver(&two, 2);
     cr_expect_eq(load(&two), 3);
     cr_expect(holds(&two, 5));
-    pw_team_close(&one.team);
-    pw_team_close(&two.team);
+    close_saver(&one);
+    close_saver(&two);
 }
 
 /* Saves step 1, then step 2 with a fault at operation n; then what is there must be 1 or 2, whole,
@@ -132,7 +140,7 @@ static bool survives(int n, int code)
     open_saver(&saver, 1);
     fill(&saver, 1);
     cr_assert(save(&saver, 1), "%s", saver.error.text);
-    pw_team_close(&saver.team);
+    close_saver(&saver);
     pid_t child = fork();
     if (child == 0) {
         open_saver(&saver, 1);
@@ -157,7 +165,7 @@ static bool survives(int n, int code)
     fill(&saver, 3);
     cr_assert(save(&saver, 3), "after operation %d: %s", n, saver.error.text);
     cr_assert_eq(load(&saver), 3);
-    pw_team_close(&saver.team);
+    close_saver(&saver);
     return end != 0;
 }
 
@@ -192,7 +200,7 @@ Test(saved_state, a_full_disk_is_told_with_what_is_needed)
     cr_expect_eq(saver.error.status, PW_EXIT_FAILED);
     cr_expect(strstr(saver.error.text, "needed") && strstr(saver.error.text, "free"), "%s",
               saver.error.text);
-    pw_team_close(&saver.team);
+    close_saver(&saver);
 }
 
 /* Turns a bit of a state's file. */
@@ -224,7 +232,7 @@ Test(saved_state, one_bit_changed_makes_it_be_passed_over)
         damage(&saver, 2, files[i]);
         cr_expect_eq(load(&saver), 1, "%s", files[i]);
         cr_expect(holds(&saver, 1));
-        pw_team_close(&saver.team);
+        close_saver(&saver);
     }
 }
 
@@ -250,7 +258,7 @@ Test(saved_state, damaged_states_do_not_push_out_those_that_hold)
     damage(&saver, 8, "moment1.safetensors");
     cr_expect_eq(load(&saver), 4);
     cr_expect(holds(&saver, 4));
-    pw_team_close(&saver.team);
+    close_saver(&saver);
 }
 
 Test(saved_state, the_newest_stay_and_every_kth)
@@ -269,7 +277,7 @@ Test(saved_state, the_newest_stay_and_every_kth)
         cr_assert(save(&saver, step));
     cr_assert(save(&saver, 62)); /* stopped by a signal: it is a newest one, and no K-th */
     cr_expect_str_eq(states(&saver), "20 40 55 60 62");
-    pw_team_close(&saver.team);
+    close_saver(&saver);
 }
 
 Test(saved_state, a_folder_that_cannot_be_read_is_not_an_empty_one)

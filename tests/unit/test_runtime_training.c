@@ -36,9 +36,17 @@ static void make_place(Place *place, int nranks, int steps, int weightless)
     snprintf(place->options.home, sizeof place->options.home, "%s", place->folder);
 }
 
+static bool train_job(Place *place, const PwJob *job)
+{
+    PwTransport *transport = pw_threads_open(job->nranks, false);
+    bool         good      = pw_train(job, transport, &place->options, &place->error);
+    transport->close(transport);
+    return good;
+}
+
 static bool train(Place *place, int nranks)
 {
-    return pw_train(toy_job(nranks), &place->options, &place->error);
+    return train_job(place, toy_job(nranks));
 }
 
 /* In a process of its own: exit status, or 128 + signal. */
@@ -210,7 +218,7 @@ Test(runtime_training, another_job_does_not_go_on)
     place.options.steps = 5;
     cr_assert(train(&place, 2));
     other.job_hash = "another";
-    cr_assert_not(pw_train(&other, &place.options, &place.error));
+    cr_assert_not(train_job(&place, &other));
     cr_expect_eq(place.error.status, PW_EXIT_INPUT);
 }
 
@@ -223,7 +231,7 @@ Test(runtime_training, changed_tokens_are_named)
     make_place(&place, 2, 20, -1);
     snprintf(path, sizeof path, "%s.bin", place.data);
     job.tokens_hash = "0000000000000000000000000000000000000000000000000000000000000000";
-    cr_assert_not(pw_train(&job, &place.options, &place.error));
+    cr_assert_not(train_job(&place, &job));
     cr_expect_eq(place.error.status, PW_EXIT_INPUT);
     cr_expect(strstr(place.error.text, path), "%s", place.error.text);
     place.options.steps = 5;
@@ -248,7 +256,7 @@ Test(runtime_training, a_changed_token_set_is_named)
     make_place(&place, 2, 20, -1);
     snprintf(path, sizeof path, "%s.idx", place.data);
     job.data_hash = "0000000000000000000000000000000000000000000000000000000000000000";
-    cr_assert_not(pw_train(&job, &place.options, &place.error));
+    cr_assert_not(train_job(&place, &job));
     cr_expect_eq(place.error.status, PW_EXIT_INPUT);
     cr_expect(strstr(place.error.text, path), "%s", place.error.text);
 }
