@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char *const names[PW_NINSTRUCTIONS] = {
-#define PW_INSTRUCTION(kind, name, meaning) [kind] = (name),
+#define PW_INSTRUCTION(kind, name, meaning) [kind] = name,
 #include "runtime/instructions.def"
 #undef PW_INSTRUCTION
 };

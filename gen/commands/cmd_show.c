@@ -97,9 +97,9 @@ static bool show_file(const Arguments *arguments, const Compilation *job, const 
     const char *path   = argument(arguments, "from");
     char       *text   = file_read(region, path, (size_t)1 << 30, NULL, error);
 #define FORM(NAME, TYPE, READ, CHECK, PRINT)                                                       \
-    if (text && !strcmp(form, (NAME))) {                                                           \
-        TYPE *read = (READ);                                                                       \
-        bool  good = read && (CHECK);                                                              \
+    if (text && !strcmp(form, NAME)) {                                                             \
+        TYPE *read = READ;                                                                         \
+        bool  good = read && CHECK;                                                                \
         if (good)                                                                                  \
             PRINT;                                                                                 \
         return good;                                                                               \

@@ -9,7 +9,7 @@
 #include "gen/forms/program.h"
 
 const char *const instruction_names[PW_NINSTRUCTIONS] = {
-#define PW_INSTRUCTION(kind, name, meaning) [kind] = (name),
+#define PW_INSTRUCTION(kind, name, meaning) [kind] = name,
 #include "runtime/instructions.def"
 #undef PW_INSTRUCTION
 };

@@ -4,7 +4,6 @@
 
 #include "runtime/kernel.h"
 
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): `parameters` come with theirs */
 #define PW_KERNEL_ENTRY(name, parameters) void PW_KERNEL(name) parameters;
 #include "templates/kernels.def"
 
