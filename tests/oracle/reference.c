@@ -46,7 +46,7 @@ Reference *reference_new(int layers, int hidden, int heads, int kv_heads, int he
                                calloc((size_t)layers * 11 + 3, sizeof(ReferenceTensor)),
                                0};
     for (int j = 0; j < head_dim / 2; j++)
-        r->frequency[j] = (double)powf((float)theta, -2.0f * (float)j / (float)head_dim);
+        r->frequency[j] = (float)pow(theta, -2.0 * j / head_dim); /* rounded once */
     add_tensor(r, "model.embed_tokens.weight", vocabulary, hidden);
     for (int l = 0; l < layers; l++) {
         const struct {
