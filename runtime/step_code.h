@@ -22,7 +22,8 @@
                                           .kv_heads   = KV_HEADS,                                  \
                                           .vocabulary = VOCABULARY,                                \
                                           .step       = step->numbers,                             \
-                                          __VA_ARGS__}))
+                                          __VA_ARGS__});                                           \
+                TRANSPORT->poll(TRANSPORT))
 #define LOAD(number, sources, nsources, tokens, inputs, targets, weights)                          \
     INSTRUCTION(number, pw_do_load(step, sources, nsources, tokens, (void *)(inputs),              \
                                    (void *)(targets), (void *)(weights)))
