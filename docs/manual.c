@@ -21,10 +21,10 @@ static void print_kernels(void)
         "\n## Work and scratch\n\n"
         "Executed flops of a token and of a pair (a query and a key that it attends), scratch in "
         "bytes.\n`out` and `in` are the weight's, `width` is a row of what is written.\n\n"
-        "| kernel | flops a token | flops a pair | scratch a token | scratch |\n"
-        "| --- | --- | --- | --- | --- |\n");
-#define PW_WORK(name, flops, pair, token_bytes, bytes)                                             \
-    printf("| %s | %s | %s | %s | %s |\n", #name, #flops, #pair, #token_bytes, #bytes);
+        "| kernel | flops a token | flops a pair | scratch a token | of at most | scratch |\n"
+        "| --- | --- | --- | --- | --- | --- |\n");
+#define PW_WORK(name, flops, pair, token_bytes, most, bytes)                                       \
+    printf("| %s | %s | %s | %s | %s | %s |\n", #name, #flops, #pair, #token_bytes, #most, #bytes);
 #include "templates/kernels.def"
 }
 

@@ -112,28 +112,17 @@ static void execute(const PwStep *step, const PwInstruction *instruction)
     }
 }
 
-/* Bytes are in use from the instruction on that may write them: a receive is posted before they
- * come, and of its scratch a kernel fills as much as its shape needs. What is written beyond that
- * shows in the paint. */
-static int64_t end_of_written(const PwStep *step, const PwInstruction *instruction)
-{
-    const PwOperand *operands = pw_rank_operands(step->program, step->rank) + instruction->operand;
-    int64_t          end      = 0;
-    for (uint32_t i = 0; i < instruction->noperands; i++) {
-        int64_t past = operands[i].address + operands[i].bytes;
-        if (operands[i].address >= 0 && operands[i].access != PW_READ && past > end)
-            end = past;
-    }
-    return end;
-}
-
+/* Seen in the paint, by whole lines. Only a receive counts by what it declares: it is posted before
+ * its bytes come. */
 static void look_at_watermark(const PwStep *step, const PwInstruction *instruction, int64_t number)
 {
-    PwWatermark *mark = step->worker->watermark;
-    int64_t      highest =
+    PwWatermark     *mark    = step->worker->watermark;
+    const PwOperand *operand = pw_rank_operands(step->program, step->rank) + instruction->operand;
+    int64_t          highest =
         pw_arena_highest(&step->worker->arena, mark->highest, step->rank->arena_bytes);
-    int64_t end = end_of_written(step, instruction);
-    highest     = end > highest ? end : highest;
+    highest = (highest + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+    if (instruction->kind == PW_RECEIVE && operand->address + operand->bytes > highest)
+        highest = operand->address + operand->bytes;
     if (highest > mark->highest)
         *mark = (PwWatermark){highest, number};
 }

@@ -12,7 +12,7 @@
 #include "runtime/transports/transport.h"
 
 typedef struct PwWatermark { /* tests only: how much of the arena a step really used           */
-    int64_t highest;     /* bytes, static part included                                        */
+    int64_t highest;     /* bytes, static part included, in whole lines of PW_ALIGN            */
     int64_t instruction; /* the first one after which so much was used                         */
 } PwWatermark;
 

@@ -79,12 +79,12 @@ typedef struct PwCall {
 
 typedef void (*PwCodelet)(const PwCall *call);
 
-/* The next place in a codelet's scratch, for so many rows and fixed bytes. The sizes are those of
- * the codelet table: CodeletTemporary of gen/forms/codelets.h. */
-static inline void *pw_take(unsigned char **scratch, int64_t rows, int64_t row_bytes, int64_t fixed)
+/* The next place in a codelet's scratch, for so many rows. The sizes are those of the codelet table:
+ * CodeletTemporary of gen/forms/codelets.h. */
+static inline void *pw_take(unsigned char **scratch, int64_t rows, int64_t row_bytes)
 {
     void *at = *scratch;
-    *scratch += (rows * row_bytes + fixed + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+    *scratch += (rows * row_bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
     return at;
 }
 

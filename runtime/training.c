@@ -254,8 +254,7 @@ static void note_watermarks(Training *training, const PwProgram *program)
         pw_metrics_note(&training->metrics,
                         "step %lld, rank %d: arena used up to %lld at instruction "
                         "%lld; the program says %lld at %lld",
-                        (long long)program->step, rank,
-                        (long long)(used->highest + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN,
+                        (long long)program->step, rank, (long long)used->highest,
                         (long long)used->instruction, (long long)promised->arena_bytes,
                         (long long)promised->peak_instruction);
     }

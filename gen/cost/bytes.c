@@ -85,7 +85,7 @@ static int64_t largest_call(const Pricing *pricing, Direction direction, Level l
         const Codelet *codelet = find(pricing, part, direction, level, HALF_BOTH);
         if (!codelet)
             continue;
-        int64_t bytes = codelet_scratch(codelet, chunk->tokens, chunk->nsegments);
+        int64_t bytes = codelet_scratch(codelet, chunk->tokens);
         for (int i = 0; i < codelet->noperands; i++) {
             const CodeletOperand *o = &codelet->operands[i];
             if (is_row(o) && (o->role == ROLE_GRADIENT || level == LEVEL_BARE ||

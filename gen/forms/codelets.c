@@ -1,7 +1,8 @@
 /* codelets: prints, reads and checks the codelet table; see the header. A line a thing:
  *     codelet pre_forward_all pre forward all both
  *       operand input value read token 32 x 4 shift 0 weight -1
- *       temporary qkv 256 a token 0
+ *       temporary qkv 256 a token
+ *       room matmul_forward 128 a token of 252 and 32768
  *       line rmsnorm_forward $normed, $scale, $input, $w_attn_norm, call->tokens
  *       work 4096 flops a token 0 a pair 1024 bytes a token
  *       from models/llama.lua, operations 2 to 4 */
@@ -24,16 +25,23 @@ static const char *const role_names[NROLES]           = {
               "tokens",  "value", "gradient", "kv",   "dkv",   "weight", "dweight", "moment1",
               "moment2", "loss",  "norm",     "clip", "table", "next",   "scratch"};
 
-int64_t codelet_scratch(const Codelet *codelet, int64_t tokens, int64_t segments)
+static int64_t align(int64_t bytes)
 {
-    int64_t bytes = 0;
-    (void)segments; /* no kernel needs scratch by segment */
-    for (int i = 0; i < codelet->ntemporaries; i++) {
-        const CodeletTemporary *temporary = &codelet->temporaries[i];
-        bytes += temporary->token_bytes * tokens + temporary->fixed_bytes;
-        bytes = (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+    return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+}
+
+int64_t codelet_scratch(const Codelet *codelet, int64_t tokens)
+{
+    int64_t bytes = 0, most = 0;
+    for (int i = 0; i < codelet->ntemporaries; i++)
+        bytes += align(codelet->temporaries[i].token_bytes * tokens);
+    for (const CodeletRoom *room = codelet->rooms; room < codelet->rooms + codelet->nrooms;
+         room++) {
+        bool    few  = room->most_tokens == 0 || tokens < room->most_tokens;
+        int64_t need = room->token_bytes * (few ? tokens : room->most_tokens) + room->fixed_bytes;
+        most         = need > most ? need : most;
     }
-    return bytes;
+    return bytes + align(most);
 }
 
 static int find_exactly(const Codelets *table, Part part, Direction direction, Level level,
@@ -104,9 +112,12 @@ void codelets_print(const Codelets *table, const Model *model, Text *out)
         for (int i = 0; i < c->noperands; i++)
             print_operand(&c->operands[i], out);
         for (int i = 0; i < c->ntemporaries; i++)
-            text_add(out, "  temporary %s %lld a token %lld\n", c->temporaries[i].name,
-                     (long long)c->temporaries[i].token_bytes,
-                     (long long)c->temporaries[i].fixed_bytes);
+            text_add(out, "  temporary %s %lld a token\n", c->temporaries[i].name,
+                     (long long)c->temporaries[i].token_bytes);
+        for (int i = 0; i < c->nrooms; i++)
+            text_add(out, "  room %s %lld a token of %lld and %lld\n", c->rooms[i].kernel,
+                     (long long)c->rooms[i].token_bytes, (long long)c->rooms[i].most_tokens,
+                     (long long)c->rooms[i].fixed_bytes);
         for (int i = 0; i < c->nlines; i++)
             text_add(out, "  line %s %s\n", c->lines[i].kernel, c->lines[i].arguments);
         text_add(out, "  work %s flops a token %s a pair %s bytes a token\n",
@@ -166,7 +177,7 @@ typedef struct Reader {
     int         nwords, word_room;
     const char *rest; /* of this line, from its third word on */
     Codelets   *table;
-    int         item_room, operand_room, line_room, temporary_room;
+    int         item_room, operand_room, line_room, temporary_room, room_room;
     Error      *error;
 } Reader;
 
@@ -226,7 +237,8 @@ static bool read_codelet(Reader *reader)
     codelet.half      = (Half)half;
     REGION_APPEND(reader->region, reader->table->items, reader->table->count, reader->item_room,
                   codelet);
-    reader->operand_room = reader->line_room = reader->temporary_room = 0;
+    reader->operand_room = reader->line_room = 0;
+    reader->temporary_room = reader->room_room = 0;
     return true;
 }
 
@@ -257,11 +269,21 @@ static bool read_temporary(Reader *reader)
 {
     Codelet         *codelet   = current(reader);
     CodeletTemporary temporary = {.name = reader->words[1]};
-    if (!find_number(reader, 2, &temporary.token_bytes) ||
-        !find_number(reader, 5, &temporary.fixed_bytes))
+    if (!find_number(reader, 2, &temporary.token_bytes))
         return false;
     REGION_APPEND(reader->region, codelet->temporaries, codelet->ntemporaries,
                   reader->temporary_room, temporary);
+    return true;
+}
+
+static bool read_room(Reader *reader)
+{
+    Codelet    *codelet = current(reader);
+    CodeletRoom room    = {.kernel = reader->words[1]};
+    if (!find_number(reader, 2, &room.token_bytes) || !find_number(reader, 6, &room.most_tokens) ||
+        !find_number(reader, 8, &room.fixed_bytes))
+        return false;
+    REGION_APPEND(reader->region, codelet->rooms, codelet->nrooms, reader->room_room, room);
     return true;
 }
 
@@ -296,8 +318,9 @@ static bool read_statement(Reader *reader)
         bool (*read)(Reader *reader);
     } statements[] = {
         {"codelet", 6, 6, read_codelet},     {"operand", 12, 12, read_operand},
-        {"temporary", 6, 6, read_temporary}, {"line", 3, 1000, read_line},
-        {"work", 12, 12, read_work},         {"from", 3, 1000, read_origin},
+        {"temporary", 5, 5, read_temporary}, {"room", 9, 9, read_room},
+        {"line", 3, 1000, read_line},        {"work", 12, 12, read_work},
+        {"from", 3, 1000, read_origin},
     };
     for (int i = 0; i < COUNT(statements); i++) {
         if (strcmp(statements[i].word, reader->words[0]) != 0)
@@ -308,7 +331,8 @@ static bool read_statement(Reader *reader)
             return complain(reader, statements[i].word, "a codelet line first");
         return statements[i].read(reader);
     }
-    return complain(reader, reader->words[0], "codelet, operand, temporary, line, work or from");
+    return complain(reader, reader->words[0],
+                    "codelet, operand, temporary, room, line, work or from");
 }
 
 Codelets *codelets_read(Region *region, const char *text, const char *name, Error *error)
@@ -335,6 +359,8 @@ static bool has_place(const Codelet *codelet, const char *argument, size_t lengt
     const char *name  = argument + 1;
     size_t      plain = strcspn(name, "+,");
     int         shift = plain + 1 < length ? atoi(name + plain) : 0;
+    if (codelet->nrooms && plain == strlen("room") && strncmp(argument, "@room", length) == 0)
+        return true;
     if (*argument == '@') {
         for (int i = 0; i < codelet->ntemporaries; i++)
             if (strlen(codelet->temporaries[i].name) == plain &&

@@ -84,12 +84,19 @@ typedef struct CodeletLine {
     const char *arguments; /* "$normed, $scale, $input, $attn_norm, call->tokens"              */
 } CodeletLine;
 
-/* A value that lives only inside the codelet. Offset in scratch = per_token * tokens + fixed sums
- * of the earlier ones, each rounded up to PW_ALIGN. */
+/* A value that lives only inside the codelet. Its offset in scratch is the sum of the earlier ones,
+ * token_bytes * tokens, each rounded up to PW_ALIGN. */
 typedef struct CodeletTemporary {
     const char *name;
-    int64_t     token_bytes, fixed_bytes;
+    int64_t     token_bytes;
 } CodeletTemporary;
+
+/* What a kernel takes of the scratch behind the temporaries while it runs: token_bytes for each of
+ * at most `most_tokens` tokens (0: of all), and so many more. The codelet's need is the largest. */
+typedef struct CodeletRoom {
+    const char *kernel;
+    int64_t     token_bytes, most_tokens, fixed_bytes;
+} CodeletRoom;
 
 typedef struct Codelet {
     const char       *name; /* "pre_forward_all", "post_backward_lean_dw", "head_loss"         */
@@ -103,6 +110,8 @@ typedef struct Codelet {
     int               nlines;
     CodeletTemporary *temporaries;
     int               ntemporaries;
+    CodeletRoom      *rooms;
+    int               nrooms;
     double            flops_per_token; /* executed                                             */
     double            flops_per_pair;  /* core: per (query, key) pair that is attended         */
     double            bytes_per_token; /* read and written, for the machine profile            */
@@ -114,8 +123,8 @@ typedef struct Codelets {
     int      count;
 } Codelets;
 
-/* Scratch of one call with so many tokens and segments, in bytes; includes the rounding. */
-int64_t codelet_scratch(const Codelet *codelet, int64_t tokens, int64_t segments);
+/* Scratch of one call with so many tokens, in bytes; includes the rounding. */
+int64_t codelet_scratch(const Codelet *codelet, int64_t tokens);
 
 /* The index of the codelet, or -1. LEVEL_NONE is looked up as LEVEL_INPUT. Where the table has no
  * codelet of that level, the one stands in that does the same: a backward's INPUT is ALL (after a

@@ -50,9 +50,9 @@ KernelWork kernel_work(const char *kernel, KernelShape shape)
     const int64_t out = shape.out, in = shape.in, width = shape.width, heads = shape.heads;
     const int64_t head_dim = shape.head_dim, vocabulary = shape.vocabulary;
     const int64_t real_bytes = shape.real_bytes;
-#define PW_WORK(name, flops, pair, token_bytes, bytes)                                             \
+#define PW_WORK(name, flops, pair, token_bytes, most, bytes)                                       \
     if (strcmp(kernel, #name) == 0)                                                                \
-        return (KernelWork){(double)(flops), (double)(pair), token_bytes, bytes};
+        return (KernelWork){(double)(flops), (double)(pair), token_bytes, most, bytes};
 #include "templates/kernels.def"
     bug("kernel %s has no PW_WORK in kernels.def", kernel);
 }

@@ -32,7 +32,7 @@ typedef struct KernelShape {
 
 typedef struct KernelWork {
     double  flops_per_token, flops_per_pair;
-    int64_t token_scratch, fixed_scratch; /* bytes */
+    int64_t token_scratch, most_tokens, fixed_scratch; /* as CodeletRoom */
 } KernelWork;
 
 extern const Operation operations[];

@@ -20,10 +20,9 @@
 typedef struct Builder {
     const Walk *walk;
     Codelet    *codelet;
-    bool       *made;                   /* [nvalues] by a call of this codelet */
-    int         first, last;            /* operations that it came from, -1: none yet */
-    int64_t     room_token, room_fixed; /* the largest need of a kernel */
-    int         operand_room, line_room, temporary_room;
+    bool       *made;        /* [nvalues] by a call of this codelet */
+    int         first, last; /* operations that it came from, -1: none yet */
+    int         operand_room, line_room, temporary_room, room_room;
 } Builder;
 
 static bool is_operand(const Builder *builder, Symbol symbol, Mark mark)
@@ -104,7 +103,7 @@ static const char *pointer_text(Builder *builder, Symbol symbol, const Argument 
         return region_format(region, "@%s", operand.name);
     if (!has_operand(codelet, &operand)) {
         if (!is_operand(builder, symbol, argument->mark)) {
-            CodeletTemporary temporary = {operand.name, operand.columns * operand.element_bytes, 0};
+            CodeletTemporary temporary = {operand.name, operand.columns * operand.element_bytes};
             REGION_APPEND(region, codelet->temporaries, codelet->ntemporaries,
                           builder->temporary_room, temporary);
             return region_format(region, "@%s", operand.name);
@@ -153,6 +152,17 @@ static Symbol argument_symbol(const Walk *walk, const Bound *bound, const char *
     return (Symbol){SYMBOL_SPECIAL, walk_special(name), 0};
 }
 
+/* Unless another one always needs as much. */
+static void add_room(Builder *builder, CodeletRoom room)
+{
+    Codelet *codelet = builder->codelet;
+    for (const CodeletRoom *at = codelet->rooms; at < codelet->rooms + codelet->nrooms; at++)
+        if (at->token_bytes >= room.token_bytes && at->fixed_bytes >= room.fixed_bytes &&
+            (at->most_tokens == 0 || (room.most_tokens > 0 && at->most_tokens >= room.most_tokens)))
+            return;
+    REGION_APPEND(builder->walk->region, codelet->rooms, codelet->nrooms, builder->room_room, room);
+}
+
 static void count_work(Builder *builder, const Bound *bound, const char *kernel, int64_t width)
 {
     const Model       *model  = builder->walk->model;
@@ -166,10 +176,9 @@ static void count_work(Builder *builder, const Bound *bound, const char *kernel,
                                                                   .real_bytes = builder->walk->real_bytes});
     builder->codelet->flops_per_token += work.flops_per_token;
     builder->codelet->flops_per_pair += work.flops_per_pair;
-    if (work.token_scratch > builder->room_token)
-        builder->room_token = work.token_scratch;
-    if (work.fixed_scratch > builder->room_fixed)
-        builder->room_fixed = work.fixed_scratch;
+    if (work.token_scratch || work.fixed_scratch)
+        add_room(builder,
+                 (CodeletRoom){kernel, work.token_scratch, work.most_tokens, work.fixed_scratch});
 }
 
 /* Appends a call. `bound` is NULL for an update. */
@@ -313,12 +322,7 @@ static void end_codelet(Builder *builder)
 {
     const Walk *walk    = builder->walk;
     Codelet    *codelet = builder->codelet;
-    if (builder->room_token || builder->room_fixed) {
-        CodeletTemporary room = {"room", builder->room_token, builder->room_fixed};
-        REGION_APPEND(walk->region, codelet->temporaries, codelet->ntemporaries,
-                      builder->temporary_room, room);
-    }
-    if (codelet->ntemporaries) {
+    if (codelet->ntemporaries || codelet->nrooms) {
         CodeletOperand scratch = {"scratch", ROLE_SCRATCH, ACCESS_WRITE, ROWS_ONE, 0, 1, 0, -1};
         REGION_APPEND(walk->region, codelet->operands, codelet->noperands, builder->operand_room,
                       scratch);

@@ -165,8 +165,8 @@ static void add_head(const Codelets *codelets, const Codelet *codelet, const Mod
                                  {"writes", ACCESS_WRITE, false},
                                  {"keeps", ACCESS_WRITE, true},
                                  {"adds to", ACCESS_ADD, false}};
-    int64_t           fixed = codelet_scratch(codelet, 0, 1), token = 0;
-    bool              update = codelet->direction == DIRECTION_UPDATE;
+    int64_t           token   = 0;
+    bool              update  = codelet->direction == DIRECTION_UPDATE;
     text_add(out, "\n/* %s: %s.\n *   from    %s", codelet->name, describe(codelet),
              codelet->origin);
     for (int i = 0; i < COUNT(kinds); i++)
@@ -177,9 +177,16 @@ static void add_head(const Codelets *codelets, const Codelet *codelet, const Mod
     text_add(out, ", %.0f bytes %s", codelet->bytes_per_token, update ? "an element" : "a token");
     for (int i = 0; i < codelet->ntemporaries; i++)
         token += codelet->temporaries[i].token_bytes;
-    if (codelet->ntemporaries)
-        text_add(out, "\n *   scratch %lld bytes, and %lld a token", (long long)fixed,
-                 (long long)token);
+    if (codelet->ntemporaries || codelet->nrooms)
+        text_add(out, "\n *   scratch %lld bytes a token", (long long)token);
+    for (const CodeletRoom *at = codelet->rooms; at < codelet->rooms + codelet->nrooms; at++) {
+        text_add(out, "\n *           %s for %s: %lld bytes", at == codelet->rooms ? "and" : "or",
+                 at->kernel, (long long)at->fixed_bytes);
+        if (at->token_bytes)
+            text_add(out, ", %lld a token", (long long)at->token_bytes);
+        if (at->most_tokens)
+            text_add(out, " of at most %lld", (long long)at->most_tokens);
+    }
     text_add(out, " */\n");
 }
 
@@ -233,11 +240,11 @@ static void add_variables(const Codelet *codelet, Text *out)
     }
     for (int i = 0; i < codelet->ntemporaries; i++) {
         const CodeletTemporary *temporary = &codelet->temporaries[i];
-        bool                    room      = strcmp(temporary->name, "room") == 0;
-        text_add(out, "    %-13s *%-*s = pw_take(&scratch, call->tokens, %lld, %lld);\n",
-                 room ? "void" : "real", width, temporary->name, (long long)temporary->token_bytes,
-                 (long long)temporary->fixed_bytes);
+        text_add(out, "    %-13s *%-*s = pw_take(&scratch, call->tokens, %lld);\n", "real", width,
+                 temporary->name, (long long)temporary->token_bytes);
     }
+    if (codelet->nrooms)
+        text_add(out, "    %-13s *%-*s = scratch;\n", "void", width, "room");
 }
 
 /* The call's arguments without marks: "$input+1" is the variable next_input. */

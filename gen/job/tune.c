@@ -132,7 +132,7 @@ static int64_t operand_bytes(const Tuning *t, const Point *point, const CodeletO
     const Codelet *codelet = &t->codelets->items[point->codelet];
     int64_t        row     = operand->columns * operand->element_bytes;
     if (operand->role == ROLE_SCRATCH)
-        return codelet_scratch(codelet, point->tokens, point->segments);
+        return codelet_scratch(codelet, point->tokens);
     if (operand->role == ROLE_NORM || operand->role == ROLE_CLIP || operand->role == ROLE_LOSS)
         return (int64_t)sizeof(double) * (layout_tensors(t->model) + 2 + point->segments);
     if (operand->role == ROLE_TABLE)

@@ -293,7 +293,7 @@ void lower_call(Lowering *lowering, int rank, int chunk, int layer, int codelet)
                                .layer   = layer,
                                .tensor  = -1,
                                .codelet = from,
-                               .scratch = codelet_scratch(from, tokens->tokens, tokens->nsegments)};
+                               .scratch = codelet_scratch(from, tokens->tokens)};
     Operand       *operands = bind_operands(lowering, &about);
     int            flags    = first_flag(lowering, &about, operands);
     Instruction   *call     = lower_instruction(lowering, rank, PW_CALL);
@@ -319,7 +319,7 @@ void lower_update(Lowering *lowering, int rank, int tensor, const char *name, in
                                .layer   = tensor < 0 ? -2 : lowering->tensors[tensor].layer,
                                .tensor  = tensor,
                                .codelet = from,
-                               .scratch = codelet_scratch(from, 0, 0)};
+                               .scratch = codelet_scratch(from, 0)};
     Operand       *operands = bind_operands(lowering, &about);
     Instruction   *call     = lower_instruction(lowering, rank, PW_CALL);
     call->codelet           = codelet;

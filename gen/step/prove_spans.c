@@ -206,7 +206,7 @@ static int64_t bytes_of(const Call *call, const CodeletOperand *operand)
     bool               update      = call->codelet->direction == DIRECTION_UPDATE;
     switch (operand->role) {
     case ROLE_SCRATCH:
-        return codelet_scratch(call->codelet, instruction->tokens, instruction->nsegments);
+        return codelet_scratch(call->codelet, instruction->tokens);
     case ROLE_NORM:
         return operand->access == ACCESS_READ ? prover->ntensors * (int64_t)sizeof(double)
                                               : (int64_t)sizeof(double);

@@ -86,26 +86,30 @@ static void add_losses(double *loss, real *logits, const int32_t *targets, const
     }
 }
 
-static void head(real *dx, real *dw, double *loss, const real *x, const real *w,
-                 const int32_t *targets, const float *weights, const PwCall *call, void *scratch)
+/* The logits stand behind the room of the products. */
+static real *behind(void *scratch, int64_t room)
 {
-    real   *logits = scratch;
-    int64_t size   = (HEAD_TOKENS * call->vocabulary + 15) / 16 * 16; /* keeps the alignment */
-    void   *rest   = logits + size;
+    return (real *)((unsigned char *)scratch + room);
+}
+
+static void head(real *dx, real *dw, double *loss, const real *x, const real *w,
+                 const int32_t *targets, const float *weights, const PwCall *call, void *room,
+                 real *logits)
+{
     for (int64_t segment = 0; segment < call->nsegments; segment++)
         loss[segment] = 0;
     for (int64_t row = 0; row < call->tokens; row += HEAD_TOKENS) {
         int64_t rows  = call->tokens - row < HEAD_TOKENS ? call->tokens - row : HEAD_TOKENS;
         int32_t flags = row > 0 ? 0 : call->flags;
         PW_KERNEL(matmul_forward)
-        (logits, x + row * HIDDEN, w, NULL, rows, call->vocabulary, HIDDEN, rest);
+        (logits, x + row * HIDDEN, w, NULL, rows, call->vocabulary, HIDDEN, room);
         add_losses(loss, logits, targets, weights, call, row, rows);
         if (!dx)
             continue;
         PW_KERNEL(matmul_backward_dx)
-        (dx + row * HIDDEN, logits, w, rows, call->vocabulary, HIDDEN, rest);
+        (dx + row * HIDDEN, logits, w, rows, call->vocabulary, HIDDEN, room);
         PW_KERNEL(matmul_backward_dw)
-        (dw, logits, x + row * HIDDEN, rows, call->vocabulary, HIDDEN, flags, rest);
+        (dw, logits, x + row * HIDDEN, rows, call->vocabulary, HIDDEN, flags, room);
     }
 }
 
@@ -113,13 +117,15 @@ void PW_KERNEL(head_loss)(real *dx, real *dw, double *loss, const real *x, const
                           const int32_t *targets, const float *weights, const PwCall *call,
                           void *scratch)
 {
-    head(dx, dw, loss, x, w, targets, weights, call, scratch);
+    const int64_t room = HEAD_LOSS_ROOM(call->vocabulary, HIDDEN, (int64_t)sizeof(real));
+    head(dx, dw, loss, x, w, targets, weights, call, scratch, behind(scratch, room));
 }
 
 void PW_KERNEL(head_evaluate)(double *loss, const real *x, const real *w, const int32_t *targets,
                               const float *weights, const PwCall *call, void *scratch)
 {
-    head(NULL, NULL, loss, x, w, targets, weights, call, scratch);
+    const int64_t room = HEAD_ROOM(HEAD_TOKENS, call->vocabulary, HIDDEN, (int64_t)sizeof(real));
+    head(NULL, NULL, loss, x, w, targets, weights, call, scratch, behind(scratch, room));
 }
 
 /* A number in [0, 1) from the seed and the position (splitmix64). */
@@ -138,10 +144,9 @@ void PW_KERNEL(head_sample)(int32_t *next, const real *x, const real *w, const P
 {
     const PwSegment *last       = &call->segments[call->nsegments - 1];
     const int64_t    vocabulary = call->vocabulary;
-    real            *logits     = scratch;
-    void            *rest       = logits + (HEAD_TOKENS * vocabulary + 15) / 16 * 16;
+    real *logits = behind(scratch, HEAD_ROOM(1, vocabulary, HIDDEN, (int64_t)sizeof(real)));
     PW_KERNEL(matmul_forward)
-    (logits, x + (call->tokens - 1) * HIDDEN, w, NULL, 1, vocabulary, HIDDEN, rest);
+    (logits, x + (call->tokens - 1) * HIDDEN, w, NULL, 1, vocabulary, HIDDEN, scratch);
     if (call->step->temperature == 0) {
         int32_t best = 0;
         for (int64_t i = 1; i < vocabulary; i++)

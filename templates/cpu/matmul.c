@@ -33,7 +33,7 @@ _Static_assert(MATMUL_ROWS % TILE_ROWS == 0, "a block is whole tiles");
 _Static_assert(MATMUL_COLUMNS % TILE_COLUMNS == 0, "a block is whole panels");
 
 /* Rows [i0, i0 + rows) and terms [k0, k0 + depth) of the first factor. Tile after tile,
- * [TILE_ROWS][depth], or [depth][TILE_ROWS] where k is the row of memory. */
+ * [rows][depth], or [depth][rows] where k is the row of memory; the last one may have fewer rows. */
 static void pack_rows(real *to, const Factor *a, int64_t i0, int64_t rows, int64_t k0,
                       int64_t depth)
 {
@@ -52,7 +52,7 @@ static void pack_rows(real *to, const Factor *a, int64_t i0, int64_t rows, int64
         else
             for (int64_t k = 0; k < depth; k++)
                 for (int64_t r = 0; r < count; r++)
-                    to[k * TILE_ROWS + r] = from[k * a->row + r];
+                    to[k * count + r] = from[k * a->row + r];
     }
 }
 
@@ -72,23 +72,23 @@ VEC_INLINE void multiply_block(const Product *p, const real *rows_packed, const 
                                int64_t i0, int64_t rows, int64_t j0, int64_t columns, int64_t k0,
                                int64_t depth, int k_is_row)
 {
-    int64_t     a_row = k_is_row ? 1 : depth, a_step = k_is_row ? TILE_ROWS : 1;
     const real *from = p->by_blocks ? NULL : k0 > 0 ? p->c : p->start;
     TileEnd     end  = p->by_blocks && (k0 > 0 || p->adds) ? TILE_ADD : TILE_STORE;
     for (int64_t j = 0; j < columns; j += TILE_COLUMNS, panels += TILE_COLUMNS * depth) {
         int count = (int)(columns - j < TILE_COLUMNS ? columns - j : TILE_COLUMNS);
         for (int64_t i = 0; i < rows; i += TILE_ROWS) {
             int64_t offset = (i0 + i) * p->c_row + j0 + j;
-            tile((int)(rows - i < TILE_ROWS ? rows - i : TILE_ROWS), count, p->c + offset, p->c_row,
-                 from ? from + offset : NULL, p->c_row, rows_packed + i * depth, a_row, a_step,
-                 panels, depth, end);
+            int     tall   = (int)(rows - i < TILE_ROWS ? rows - i : TILE_ROWS);
+            tile(tall, count, p->c + offset, p->c_row, from ? from + offset : NULL, p->c_row,
+                 rows_packed + i * depth, k_is_row ? 1 : depth, k_is_row ? tall : 1, panels, depth,
+                 end);
         }
     }
 }
 
 static void multiply(Product p)
 {
-    real *rows_packed = p.scratch, *panels = p.scratch + MATMUL_ROWS * MATMUL_DEPTH;
+    real *panels = p.scratch, *rows_packed = panels + MATMUL_SCRATCH(0, p.columns, p.depth, 1);
     for (int64_t j0 = 0; j0 < p.columns; j0 += MATMUL_COLUMNS) {
         int64_t columns = p.columns - j0 < MATMUL_COLUMNS ? p.columns - j0 : MATMUL_COLUMNS;
         for (int64_t k0 = 0; k0 < p.depth; k0 += MATMUL_DEPTH) {

@@ -2,8 +2,9 @@
  * TILE_ROWS rows and TILE_COLUMNS columns, stays in registers while a sum of outer products runs
  * over k (Goto and van de Geijn 2008, doi 10.1145/1356052.1356053; the tile of BLIS's Haswell
  * kernel). Each element is one chain of fused multiply-adds over rising k, whatever tile it lies
- * in: its bits do not depend on how many rows or columns a call has. a    element (row, k) at a[row
- * * a_row + k * a_step] b    a panel [k][TILE_COLUMNS], padded */
+ * in: its bits do not depend on how many rows or columns a call has.
+ *   a    element (row, k) at a[row * a_row + k * a_step]
+ *   b    a panel [k][TILE_COLUMNS], padded */
 #ifndef PW_TILE_H
 #define PW_TILE_H
 

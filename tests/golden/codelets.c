@@ -39,7 +39,8 @@ void embed_backward(const PwCall *call)
  *   writes  q [tokens][HIDDEN], kv in the segments' chains
  *   keeps   normed [tokens][HIDDEN], scale [tokens]: 132 bytes a token
  *   work    4320 flops, 1156 bytes a token
- *   scratch 1306880 bytes, and 256 a token */
+ *   scratch 256 bytes a token
+ *           and for matmul_forward: 8192 bytes, 128 a token of at most 252 */
 void pre_forward_all(const PwCall *call)
 {
     real          *normed      = call->at[0];
@@ -50,8 +51,8 @@ void pre_forward_all(const PwCall *call)
     real          *q           = call->at[5];
     const real    *rope        = call->at[6];
     unsigned char *scratch     = call->at[8];
-    real          *qkv         = pw_take(&scratch, call->tokens, 256, 0);
-    void          *room        = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *qkv         = pw_take(&scratch, call->tokens, 256);
+    void          *room        = scratch;
 
     rmsnorm_forward(normed, scale, input, w_attn_norm, call->tokens);
     matmul_forward(qkv, normed, w_qkv, NULL, call->tokens, QKV, HIDDEN, room);
@@ -64,7 +65,8 @@ void pre_forward_all(const PwCall *call)
  *   writes  q [tokens][HIDDEN], kv in the segments' chains
  *   keeps   scale [tokens]: 4 bytes a token
  *   work    4320 flops, 1156 bytes a token
- *   scratch 1306880 bytes, and 384 a token */
+ *   scratch 384 bytes a token
+ *           and for matmul_forward: 8192 bytes, 128 a token of at most 252 */
 void pre_forward_lean(const PwCall *call)
 {
     real          *scale       = call->at[0];
@@ -74,9 +76,9 @@ void pre_forward_lean(const PwCall *call)
     real          *q           = call->at[4];
     const real    *rope        = call->at[5];
     unsigned char *scratch     = call->at[7];
-    real          *normed      = pw_take(&scratch, call->tokens, 128, 0);
-    real          *qkv         = pw_take(&scratch, call->tokens, 256, 0);
-    void          *room        = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *normed      = pw_take(&scratch, call->tokens, 128);
+    real          *qkv         = pw_take(&scratch, call->tokens, 256);
+    void          *room        = scratch;
 
     rmsnorm_forward(normed, scale, input, w_attn_norm, call->tokens);
     matmul_forward(qkv, normed, w_qkv, NULL, call->tokens, QKV, HIDDEN, room);
@@ -88,7 +90,8 @@ void pre_forward_lean(const PwCall *call)
  *   reads   input [tokens][HIDDEN], w_attn_norm, w_qkv, rope
  *   writes  q [tokens][HIDDEN], kv in the segments' chains
  *   work    4320 flops, 1156 bytes a token
- *   scratch 1306880 bytes, and 388 a token */
+ *   scratch 388 bytes a token
+ *           and for matmul_forward: 8192 bytes, 128 a token of at most 252 */
 void pre_forward_bare(const PwCall *call)
 {
     const real    *input       = call->at[0];
@@ -97,10 +100,10 @@ void pre_forward_bare(const PwCall *call)
     real          *q           = call->at[3];
     const real    *rope        = call->at[4];
     unsigned char *scratch     = call->at[6];
-    real          *normed      = pw_take(&scratch, call->tokens, 128, 0);
-    real          *scale       = pw_take(&scratch, call->tokens, 4, 0);
-    real          *qkv         = pw_take(&scratch, call->tokens, 256, 0);
-    void          *room        = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *normed      = pw_take(&scratch, call->tokens, 128);
+    real          *scale       = pw_take(&scratch, call->tokens, 4);
+    real          *qkv         = pw_take(&scratch, call->tokens, 256);
+    void          *room        = scratch;
 
     rmsnorm_forward(normed, scale, input, w_attn_norm, call->tokens);
     matmul_forward(qkv, normed, w_qkv, NULL, call->tokens, QKV, HIDDEN, room);
@@ -113,7 +116,8 @@ void pre_forward_bare(const PwCall *call)
  *   writes  q [tokens][HIDDEN], kv in the segments' chains
  *   keeps   normed [tokens][HIDDEN], scale [tokens]: 132 bytes a token
  *   work    4320 flops, 1156 bytes a token
- *   scratch 1306880 bytes, and 256 a token */
+ *   scratch 256 bytes a token
+ *           and for matmul_forward: 8192 bytes, 128 a token of at most 252 */
 void pre_rebuild_all(const PwCall *call)
 {
     real          *normed      = call->at[0];
@@ -124,8 +128,8 @@ void pre_rebuild_all(const PwCall *call)
     real          *q           = call->at[5];
     const real    *rope        = call->at[6];
     unsigned char *scratch     = call->at[8];
-    real          *qkv         = pw_take(&scratch, call->tokens, 256, 0);
-    void          *room        = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *qkv         = pw_take(&scratch, call->tokens, 256);
+    void          *room        = scratch;
 
     rmsnorm_forward(normed, scale, input, w_attn_norm, call->tokens);
     matmul_forward(qkv, normed, w_qkv, NULL, call->tokens, QKV, HIDDEN, room);
@@ -140,7 +144,9 @@ void pre_rebuild_all(const PwCall *call)
  *   writes  d_input [tokens][HIDDEN]
  *   adds to dw_qkv, dw_attn_norm
  *   work    8704 flops, 1796 bytes a token
- *   scratch 1306880 bytes, and 384 a token */
+ *   scratch 384 bytes a token
+ *           and for matmul_backward_dx: 8192 bytes, 256 a token of at most 252
+ *           or for matmul_backward_dw: 0 bytes, 384 a token of at most 256 */
 void pre_backward_all(const PwCall *call)
 {
     const real    *d_q          = call->at[0];
@@ -155,9 +161,9 @@ void pre_backward_all(const PwCall *call)
     const real    *w_attn_norm  = call->at[10];
     const real    *d_hidden     = call->at[11];
     unsigned char *scratch      = call->at[12];
-    real          *d_qkv        = pw_take(&scratch, call->tokens, 256, 0);
-    real          *d_normed     = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *d_qkv        = pw_take(&scratch, call->tokens, 256);
+    real          *d_normed     = pw_take(&scratch, call->tokens, 128);
+    void          *room         = scratch;
 
     rope_backward(d_qkv, d_q, rope, call);
     matmul_backward_dx(d_normed, d_qkv, w_qkv, call->tokens, QKV, HIDDEN, room);
@@ -173,7 +179,8 @@ void pre_backward_all(const PwCall *call)
  *   writes  d_qkv [tokens][QKV], d_input [tokens][HIDDEN]
  *   adds to dw_attn_norm
  *   work    4608 flops, 1412 bytes a token
- *   scratch 1306880 bytes, and 128 a token */
+ *   scratch 128 bytes a token
+ *           and for matmul_backward_dx: 8192 bytes, 256 a token of at most 252 */
 void pre_backward_all_dx(const PwCall *call)
 {
     real          *d_qkv        = call->at[0];
@@ -187,8 +194,8 @@ void pre_backward_all_dx(const PwCall *call)
     const real    *w_attn_norm  = call->at[9];
     const real    *d_hidden     = call->at[10];
     unsigned char *scratch      = call->at[11];
-    real          *d_normed     = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *d_normed     = pw_take(&scratch, call->tokens, 128);
+    void          *room         = scratch;
 
     rope_backward(d_qkv, d_q, rope, call);
     matmul_backward_dx(d_normed, d_qkv, w_qkv, call->tokens, QKV, HIDDEN, room);
@@ -201,14 +208,15 @@ void pre_backward_all_dx(const PwCall *call)
  *   reads   d_qkv [tokens][QKV], normed [tokens][HIDDEN]
  *   adds to dw_qkv
  *   work    4096 flops, 384 bytes a token
- *   scratch 1306880 bytes, and 0 a token */
+ *   scratch 0 bytes a token
+ *           and for matmul_backward_dw: 0 bytes, 384 a token of at most 256 */
 void pre_backward_all_dw(const PwCall *call)
 {
     real          *dw_qkv  = call->at[0];
     const real    *d_qkv   = call->at[1];
     const real    *normed  = call->at[2];
     unsigned char *scratch = call->at[3];
-    void          *room    = pw_take(&scratch, call->tokens, 0, 1306880);
+    void          *room    = scratch;
 
     matmul_backward_dw(dw_qkv, d_qkv, normed, call->tokens, QKV, HIDDEN, call->flags, room);
 }
@@ -220,7 +228,9 @@ void pre_backward_all_dw(const PwCall *call)
  *   writes  d_input [tokens][HIDDEN]
  *   adds to dw_qkv, dw_attn_norm
  *   work    8768 flops, 2056 bytes a token
- *   scratch 1306880 bytes, and 512 a token */
+ *   scratch 512 bytes a token
+ *           and for matmul_backward_dx: 8192 bytes, 256 a token of at most 252
+ *           or for matmul_backward_dw: 0 bytes, 384 a token of at most 256 */
 void pre_backward_lean(const PwCall *call)
 {
     const real    *d_q          = call->at[0];
@@ -234,10 +244,10 @@ void pre_backward_lean(const PwCall *call)
     real          *dw_attn_norm = call->at[9];
     const real    *d_hidden     = call->at[10];
     unsigned char *scratch      = call->at[11];
-    real          *d_qkv        = pw_take(&scratch, call->tokens, 256, 0);
-    real          *d_normed     = pw_take(&scratch, call->tokens, 128, 0);
-    real          *normed       = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *d_qkv        = pw_take(&scratch, call->tokens, 256);
+    real          *d_normed     = pw_take(&scratch, call->tokens, 128);
+    real          *normed       = pw_take(&scratch, call->tokens, 128);
+    void          *room         = scratch;
 
     rope_backward(d_qkv, d_q, rope, call);
     matmul_backward_dx(d_normed, d_qkv, w_qkv, call->tokens, QKV, HIDDEN, room);
@@ -254,7 +264,8 @@ void pre_backward_lean(const PwCall *call)
  *   writes  d_qkv [tokens][QKV], d_input [tokens][HIDDEN]
  *   adds to dw_attn_norm
  *   work    4608 flops, 1412 bytes a token
- *   scratch 1306880 bytes, and 128 a token */
+ *   scratch 128 bytes a token
+ *           and for matmul_backward_dx: 8192 bytes, 256 a token of at most 252 */
 void pre_backward_lean_dx(const PwCall *call)
 {
     real          *d_qkv        = call->at[0];
@@ -268,8 +279,8 @@ void pre_backward_lean_dx(const PwCall *call)
     const real    *w_attn_norm  = call->at[9];
     const real    *d_hidden     = call->at[10];
     unsigned char *scratch      = call->at[11];
-    real          *d_normed     = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *d_normed     = pw_take(&scratch, call->tokens, 128);
+    void          *room         = scratch;
 
     rope_backward(d_qkv, d_q, rope, call);
     matmul_backward_dx(d_normed, d_qkv, w_qkv, call->tokens, QKV, HIDDEN, room);
@@ -282,7 +293,8 @@ void pre_backward_lean_dx(const PwCall *call)
  *   reads   input [tokens][HIDDEN], scale [tokens], w_attn_norm, d_qkv [tokens][QKV]
  *   adds to dw_qkv
  *   work    4160 flops, 644 bytes a token
- *   scratch 1306880 bytes, and 128 a token */
+ *   scratch 128 bytes a token
+ *           and for matmul_backward_dw: 0 bytes, 384 a token of at most 256 */
 void pre_backward_lean_dw(const PwCall *call)
 {
     const real    *input       = call->at[0];
@@ -291,8 +303,8 @@ void pre_backward_lean_dw(const PwCall *call)
     real          *dw_qkv      = call->at[3];
     const real    *d_qkv       = call->at[4];
     unsigned char *scratch     = call->at[5];
-    real          *normed      = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room        = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *normed      = pw_take(&scratch, call->tokens, 128);
+    void          *room        = scratch;
 
     rmsnorm_rebuild(normed, input, scale, w_attn_norm, call->tokens);
     matmul_backward_dw(dw_qkv, d_qkv, normed, call->tokens, QKV, HIDDEN, call->flags, room);
@@ -303,14 +315,15 @@ void pre_backward_lean_dw(const PwCall *call)
  *   reads   q [tokens][HIDDEN], kv in the segments' chains
  *   keeps   attended [tokens][HIDDEN], lse [tokens][4]: 144 bytes a token
  *   work    0 flops and 128 for each query and key that it attends, 400 bytes a token
- *   scratch 43328 bytes, and 32 a token */
+ *   scratch 0 bytes a token
+ *           and for attention_forward: 43328 bytes, 32 a token */
 void core_forward_all(const PwCall *call)
 {
     real          *attended = call->at[0];
     real          *lse      = call->at[1];
     const real    *q        = call->at[2];
     unsigned char *scratch  = call->at[4];
-    void          *room     = pw_take(&scratch, call->tokens, 32, 43328);
+    void          *room     = scratch;
 
     attention_forward(attended, lse, q, call, room);
 }
@@ -320,14 +333,15 @@ void core_forward_all(const PwCall *call)
  *   reads   q [tokens][HIDDEN], kv in the segments' chains
  *   keeps   attended [tokens][HIDDEN]: 128 bytes a token
  *   work    0 flops and 128 for each query and key that it attends, 400 bytes a token
- *   scratch 43328 bytes, and 48 a token */
+ *   scratch 16 bytes a token
+ *           and for attention_forward: 43328 bytes, 32 a token */
 void core_forward_bare(const PwCall *call)
 {
     real          *attended = call->at[0];
     const real    *q        = call->at[1];
     unsigned char *scratch  = call->at[3];
-    real          *lse      = pw_take(&scratch, call->tokens, 16, 0);
-    void          *room     = pw_take(&scratch, call->tokens, 32, 43328);
+    real          *lse      = pw_take(&scratch, call->tokens, 16);
+    void          *room     = scratch;
 
     attention_forward(attended, lse, q, call, room);
 }
@@ -339,7 +353,8 @@ void core_forward_bare(const PwCall *call)
  *   writes  d_q [tokens][HIDDEN]
  *   adds to d_kv in the segments' chains
  *   work    64 flops and 320 for each query and key that it attends, 912 bytes a token
- *   scratch 112448 bytes, and 16 a token */
+ *   scratch 0 bytes a token
+ *           and for attention_backward: 112448 bytes, 16 a token */
 void core_backward(const PwCall *call)
 {
     real          *d_q        = call->at[0];
@@ -348,7 +363,7 @@ void core_backward(const PwCall *call)
     const real    *attended   = call->at[3];
     const real    *lse        = call->at[4];
     unsigned char *scratch    = call->at[7];
-    void          *room       = pw_take(&scratch, call->tokens, 16, 112448);
+    void          *room       = scratch;
 
     attention_backward(d_q, d_attended, q, attended, lse, call, room);
 }
@@ -361,7 +376,10 @@ void core_backward(const PwCall *call)
  *   keeps   hidden [tokens][HIDDEN], normed2 [tokens][HIDDEN], scale2 [tokens],
  *           gate_up [tokens][GATE_UP], act [tokens][FFN]: 836 bytes a token
  *   work    11744 flops, 2180 bytes a token
- *   scratch 1306880 bytes, and 0 a token */
+ *   scratch 0 bytes a token
+ *           and for matmul_forward: 4096 bytes, 128 a token of at most 252
+ *           or for matmul_forward: 12288 bytes, 128 a token of at most 252
+ *           or for matmul_forward: 6144 bytes, 192 a token of at most 252 */
 void post_forward_all(const PwCall *call)
 {
     const real    *attended   = call->at[0];
@@ -377,7 +395,7 @@ void post_forward_all(const PwCall *call)
     const real    *w_down     = call->at[10];
     real          *next_input = call->at[11];
     unsigned char *scratch    = call->at[12];
-    void          *room       = pw_take(&scratch, call->tokens, 0, 1306880);
+    void          *room       = scratch;
 
     matmul_forward(hidden, attended, w_o, input, call->tokens, HIDDEN, HIDDEN, room);
     rmsnorm_forward(normed2, scale2, hidden, w_ffn_norm, call->tokens);
@@ -393,7 +411,10 @@ void post_forward_all(const PwCall *call)
  *   writes  next_input [tokens][HIDDEN]
  *   keeps   hidden [tokens][HIDDEN], scale2 [tokens], gate_up [tokens][GATE_UP]: 516 bytes a token
  *   work    11744 flops, 2180 bytes a token
- *   scratch 1306880 bytes, and 320 a token */
+ *   scratch 320 bytes a token
+ *           and for matmul_forward: 4096 bytes, 128 a token of at most 252
+ *           or for matmul_forward: 12288 bytes, 128 a token of at most 252
+ *           or for matmul_forward: 6144 bytes, 192 a token of at most 252 */
 void post_forward_lean(const PwCall *call)
 {
     const real    *attended   = call->at[0];
@@ -407,9 +428,9 @@ void post_forward_lean(const PwCall *call)
     const real    *w_down     = call->at[8];
     real          *next_input = call->at[9];
     unsigned char *scratch    = call->at[10];
-    real          *normed2    = pw_take(&scratch, call->tokens, 128, 0);
-    real          *act        = pw_take(&scratch, call->tokens, 192, 0);
-    void          *room       = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *normed2    = pw_take(&scratch, call->tokens, 128);
+    real          *act        = pw_take(&scratch, call->tokens, 192);
+    void          *room       = scratch;
 
     matmul_forward(hidden, attended, w_o, input, call->tokens, HIDDEN, HIDDEN, room);
     rmsnorm_forward(normed2, scale2, hidden, w_ffn_norm, call->tokens);
@@ -424,7 +445,10 @@ void post_forward_lean(const PwCall *call)
  *           w_down
  *   writes  next_input [tokens][HIDDEN]
  *   work    11744 flops, 2180 bytes a token
- *   scratch 1306880 bytes, and 836 a token */
+ *   scratch 836 bytes a token
+ *           and for matmul_forward: 4096 bytes, 128 a token of at most 252
+ *           or for matmul_forward: 12288 bytes, 128 a token of at most 252
+ *           or for matmul_forward: 6144 bytes, 192 a token of at most 252 */
 void post_forward_bare(const PwCall *call)
 {
     const real    *attended   = call->at[0];
@@ -435,12 +459,12 @@ void post_forward_bare(const PwCall *call)
     const real    *w_down     = call->at[5];
     real          *next_input = call->at[6];
     unsigned char *scratch    = call->at[7];
-    real          *hidden     = pw_take(&scratch, call->tokens, 128, 0);
-    real          *normed2    = pw_take(&scratch, call->tokens, 128, 0);
-    real          *scale2     = pw_take(&scratch, call->tokens, 4, 0);
-    real          *gate_up    = pw_take(&scratch, call->tokens, 384, 0);
-    real          *act        = pw_take(&scratch, call->tokens, 192, 0);
-    void          *room       = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *hidden     = pw_take(&scratch, call->tokens, 128);
+    real          *normed2    = pw_take(&scratch, call->tokens, 128);
+    real          *scale2     = pw_take(&scratch, call->tokens, 4);
+    real          *gate_up    = pw_take(&scratch, call->tokens, 384);
+    real          *act        = pw_take(&scratch, call->tokens, 192);
+    void          *room       = scratch;
 
     matmul_forward(hidden, attended, w_o, input, call->tokens, HIDDEN, HIDDEN, room);
     rmsnorm_forward(normed2, scale2, hidden, w_ffn_norm, call->tokens);
@@ -455,7 +479,9 @@ void post_forward_bare(const PwCall *call)
  *   keeps   hidden [tokens][HIDDEN], normed2 [tokens][HIDDEN], scale2 [tokens],
  *           gate_up [tokens][GATE_UP], act [tokens][FFN]: 836 bytes a token
  *   work    8640 flops, 1732 bytes a token
- *   scratch 1306880 bytes, and 0 a token */
+ *   scratch 0 bytes a token
+ *           and for matmul_forward: 4096 bytes, 128 a token of at most 252
+ *           or for matmul_forward: 12288 bytes, 128 a token of at most 252 */
 void post_rebuild_all(const PwCall *call)
 {
     const real    *attended   = call->at[0];
@@ -469,7 +495,7 @@ void post_rebuild_all(const PwCall *call)
     const real    *w_gate_up  = call->at[8];
     real          *act        = call->at[9];
     unsigned char *scratch    = call->at[10];
-    void          *room       = pw_take(&scratch, call->tokens, 0, 1306880);
+    void          *room       = scratch;
 
     matmul_forward(hidden, attended, w_o, input, call->tokens, HIDDEN, HIDDEN, room);
     rmsnorm_forward(normed2, scale2, hidden, w_ffn_norm, call->tokens);
@@ -485,7 +511,11 @@ void post_rebuild_all(const PwCall *call)
  *   writes  d_hidden [tokens][HIDDEN], d_attended [tokens][HIDDEN]
  *   adds to dw_down, dw_gate_up, dw_ffn_norm, dw_o
  *   work    23424 flops, 3652 bytes a token
- *   scratch 1306880 bytes, and 704 a token */
+ *   scratch 704 bytes a token
+ *           and for matmul_backward_dx: 8192 bytes, 128 a token of at most 252
+ *           or for matmul_backward_dw: 0 bytes, 384 a token of at most 256
+ *           or for matmul_backward_dx: 12288 bytes, 384 a token of at most 252
+ *           or for matmul_backward_dw: 0 bytes, 512 a token of at most 256 */
 void post_backward_all(const PwCall *call)
 {
     const real    *d_next_input = call->at[0];
@@ -506,10 +536,10 @@ void post_backward_all(const PwCall *call)
     real          *dw_o         = call->at[15];
     const real    *attended     = call->at[16];
     unsigned char *scratch      = call->at[17];
-    real          *d_act        = pw_take(&scratch, call->tokens, 192, 0);
-    real          *d_gate_up    = pw_take(&scratch, call->tokens, 384, 0);
-    real          *d_normed2    = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *d_act        = pw_take(&scratch, call->tokens, 192);
+    real          *d_gate_up    = pw_take(&scratch, call->tokens, 384);
+    real          *d_normed2    = pw_take(&scratch, call->tokens, 128);
+    void          *room         = scratch;
 
     matmul_backward_dx(d_act, d_next_input, w_down, call->tokens, HIDDEN, FFN, room);
     matmul_backward_dw(dw_down, d_next_input, act, call->tokens, HIDDEN, FFN, call->flags, room);
@@ -530,7 +560,9 @@ void post_backward_all(const PwCall *call)
  *   writes  d_gate_up [tokens][GATE_UP], d_hidden [tokens][HIDDEN], d_attended [tokens][HIDDEN]
  *   adds to dw_ffn_norm
  *   work    12160 flops, 2564 bytes a token
- *   scratch 1306880 bytes, and 320 a token */
+ *   scratch 320 bytes a token
+ *           and for matmul_backward_dx: 8192 bytes, 128 a token of at most 252
+ *           or for matmul_backward_dx: 12288 bytes, 384 a token of at most 252 */
 void post_backward_all_dx(const PwCall *call)
 {
     const real    *d_next_input = call->at[0];
@@ -546,9 +578,9 @@ void post_backward_all_dx(const PwCall *call)
     real          *d_attended   = call->at[10];
     const real    *w_o          = call->at[11];
     unsigned char *scratch      = call->at[12];
-    real          *d_act        = pw_take(&scratch, call->tokens, 192, 0);
-    real          *d_normed2    = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *d_act        = pw_take(&scratch, call->tokens, 192);
+    real          *d_normed2    = pw_take(&scratch, call->tokens, 128);
+    void          *room         = scratch;
 
     matmul_backward_dx(d_act, d_next_input, w_down, call->tokens, HIDDEN, FFN, room);
     swiglu_backward(d_gate_up, d_act, gate_up, call->tokens);
@@ -564,7 +596,9 @@ void post_backward_all_dx(const PwCall *call)
  *           normed2 [tokens][HIDDEN], d_hidden [tokens][HIDDEN], attended [tokens][HIDDEN]
  *   adds to dw_down, dw_gate_up, dw_o
  *   work    11264 flops, 1088 bytes a token
- *   scratch 1306880 bytes, and 0 a token */
+ *   scratch 0 bytes a token
+ *           and for matmul_backward_dw: 0 bytes, 384 a token of at most 256
+ *           or for matmul_backward_dw: 0 bytes, 512 a token of at most 256 */
 void post_backward_all_dw(const PwCall *call)
 {
     real          *dw_down      = call->at[0];
@@ -577,7 +611,7 @@ void post_backward_all_dw(const PwCall *call)
     const real    *d_hidden     = call->at[7];
     const real    *attended     = call->at[8];
     unsigned char *scratch      = call->at[9];
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    void          *room         = scratch;
 
     matmul_backward_dw(dw_down, d_next_input, act, call->tokens, HIDDEN, FFN, call->flags, room);
     matmul_backward_dw(dw_gate_up, d_gate_up, normed2, call->tokens, GATE_UP, HIDDEN, call->flags,
@@ -592,7 +626,11 @@ void post_backward_all_dw(const PwCall *call)
  *   writes  d_hidden [tokens][HIDDEN], d_attended [tokens][HIDDEN]
  *   adds to dw_down, dw_gate_up, dw_ffn_norm, dw_o
  *   work    23776 flops, 4488 bytes a token
- *   scratch 1306880 bytes, and 1024 a token */
+ *   scratch 1024 bytes a token
+ *           and for matmul_backward_dx: 8192 bytes, 128 a token of at most 252
+ *           or for matmul_backward_dw: 0 bytes, 384 a token of at most 256
+ *           or for matmul_backward_dx: 12288 bytes, 384 a token of at most 252
+ *           or for matmul_backward_dw: 0 bytes, 512 a token of at most 256 */
 void post_backward_lean(const PwCall *call)
 {
     const real    *d_next_input = call->at[0];
@@ -611,12 +649,12 @@ void post_backward_lean(const PwCall *call)
     real          *dw_o         = call->at[13];
     const real    *attended     = call->at[14];
     unsigned char *scratch      = call->at[15];
-    real          *d_act        = pw_take(&scratch, call->tokens, 192, 0);
-    real          *act          = pw_take(&scratch, call->tokens, 192, 0);
-    real          *d_gate_up    = pw_take(&scratch, call->tokens, 384, 0);
-    real          *d_normed2    = pw_take(&scratch, call->tokens, 128, 0);
-    real          *normed2      = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *d_act        = pw_take(&scratch, call->tokens, 192);
+    real          *act          = pw_take(&scratch, call->tokens, 192);
+    real          *d_gate_up    = pw_take(&scratch, call->tokens, 384);
+    real          *d_normed2    = pw_take(&scratch, call->tokens, 128);
+    real          *normed2      = pw_take(&scratch, call->tokens, 128);
+    void          *room         = scratch;
 
     matmul_backward_dx(d_act, d_next_input, w_down, call->tokens, HIDDEN, FFN, room);
     swiglu_forward(act, gate_up, call->tokens);
@@ -639,7 +677,9 @@ void post_backward_lean(const PwCall *call)
  *   writes  d_gate_up [tokens][GATE_UP], d_hidden [tokens][HIDDEN], d_attended [tokens][HIDDEN]
  *   adds to dw_ffn_norm
  *   work    12160 flops, 2564 bytes a token
- *   scratch 1306880 bytes, and 320 a token */
+ *   scratch 320 bytes a token
+ *           and for matmul_backward_dx: 8192 bytes, 128 a token of at most 252
+ *           or for matmul_backward_dx: 12288 bytes, 384 a token of at most 252 */
 void post_backward_lean_dx(const PwCall *call)
 {
     const real    *d_next_input = call->at[0];
@@ -655,9 +695,9 @@ void post_backward_lean_dx(const PwCall *call)
     real          *d_attended   = call->at[10];
     const real    *w_o          = call->at[11];
     unsigned char *scratch      = call->at[12];
-    real          *d_act        = pw_take(&scratch, call->tokens, 192, 0);
-    real          *d_normed2    = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *d_act        = pw_take(&scratch, call->tokens, 192);
+    real          *d_normed2    = pw_take(&scratch, call->tokens, 128);
+    void          *room         = scratch;
 
     matmul_backward_dx(d_act, d_next_input, w_down, call->tokens, HIDDEN, FFN, room);
     swiglu_backward(d_gate_up, d_act, gate_up, call->tokens);
@@ -674,7 +714,9 @@ void post_backward_lean_dx(const PwCall *call)
  *           attended [tokens][HIDDEN]
  *   adds to dw_down, dw_gate_up, dw_o
  *   work    11616 flops, 1924 bytes a token
- *   scratch 1306880 bytes, and 320 a token */
+ *   scratch 320 bytes a token
+ *           and for matmul_backward_dw: 0 bytes, 384 a token of at most 256
+ *           or for matmul_backward_dw: 0 bytes, 512 a token of at most 256 */
 void post_backward_lean_dw(const PwCall *call)
 {
     const real    *gate_up      = call->at[0];
@@ -689,9 +731,9 @@ void post_backward_lean_dw(const PwCall *call)
     const real    *d_hidden     = call->at[9];
     const real    *attended     = call->at[10];
     unsigned char *scratch      = call->at[11];
-    real          *act          = pw_take(&scratch, call->tokens, 192, 0);
-    real          *normed2      = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1306880);
+    real          *act          = pw_take(&scratch, call->tokens, 192);
+    real          *normed2      = pw_take(&scratch, call->tokens, 128);
+    void          *room         = scratch;
 
     swiglu_forward(act, gate_up, call->tokens);
     matmul_backward_dw(dw_down, d_next_input, act, call->tokens, HIDDEN, FFN, call->flags, room);
@@ -707,7 +749,8 @@ void post_backward_lean_dw(const PwCall *call)
  *   writes  loss [segments], d_input [tokens][HIDDEN]
  *   adds to dw_lm_head, dw_final_norm
  *   work    51077 flops, 920 bytes a token
- *   scratch 1570048 bytes, and 260 a token */
+ *   scratch 260 bytes a token
+ *           and for head_loss: 290816 bytes, 1028 a token of at most 256 */
 void head_loss_codelet(const PwCall *call)
 {
     const real    *input          = call->at[0];
@@ -720,10 +763,10 @@ void head_loss_codelet(const PwCall *call)
     real          *d_input        = call->at[7];
     real          *dw_final_norm  = call->at[8];
     unsigned char *scratch        = call->at[9];
-    real          *final_normed   = pw_take(&scratch, call->tokens, 128, 0);
-    real          *final_scale    = pw_take(&scratch, call->tokens, 4, 0);
-    real          *d_final_normed = pw_take(&scratch, call->tokens, 128, 0);
-    void          *room           = pw_take(&scratch, call->tokens, 0, 1570048);
+    real          *final_normed   = pw_take(&scratch, call->tokens, 128);
+    real          *final_scale    = pw_take(&scratch, call->tokens, 4);
+    real          *d_final_normed = pw_take(&scratch, call->tokens, 128);
+    void          *room           = scratch;
 
     rmsnorm_forward(final_normed, final_scale, input, w_final_norm, call->tokens);
     head_loss(d_final_normed, dw_lm_head, loss, final_normed, w_lm_head, targets, weights, call,
@@ -737,7 +780,8 @@ void head_loss_codelet(const PwCall *call)
  *   reads   input [tokens][HIDDEN], w_final_norm, w_lm_head, targets [tokens], weights [tokens]
  *   writes  loss [segments]
  *   work    17347 flops, 404 bytes a token
- *   scratch 1570048 bytes, and 132 a token */
+ *   scratch 132 bytes a token
+ *           and for head_evaluate: 69120 bytes, 1028 a token of at most 256 */
 void head_evaluate_codelet(const PwCall *call)
 {
     const real    *input        = call->at[0];
@@ -747,9 +791,9 @@ void head_evaluate_codelet(const PwCall *call)
     const int32_t *targets      = call->at[4];
     const float   *weights      = call->at[5];
     unsigned char *scratch      = call->at[6];
-    real          *final_normed = pw_take(&scratch, call->tokens, 128, 0);
-    real          *final_scale  = pw_take(&scratch, call->tokens, 4, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1570048);
+    real          *final_normed = pw_take(&scratch, call->tokens, 128);
+    real          *final_scale  = pw_take(&scratch, call->tokens, 4);
+    void          *room         = scratch;
 
     rmsnorm_forward(final_normed, final_scale, input, w_final_norm, call->tokens);
     head_evaluate(loss, final_normed, w_lm_head, targets, weights, call, room);
@@ -760,7 +804,8 @@ void head_evaluate_codelet(const PwCall *call)
  *   reads   input [tokens][HIDDEN], w_final_norm, w_lm_head
  *   writes  next
  *   work    128 flops, 388 bytes a token
- *   scratch 1570048 bytes, and 132 a token */
+ *   scratch 132 bytes a token
+ *           and for head_sample: 38020 bytes */
 void head_sample_codelet(const PwCall *call)
 {
     const real    *input        = call->at[0];
@@ -768,9 +813,9 @@ void head_sample_codelet(const PwCall *call)
     int32_t       *next         = call->at[2];
     const real    *w_lm_head    = call->at[3];
     unsigned char *scratch      = call->at[4];
-    real          *final_normed = pw_take(&scratch, call->tokens, 128, 0);
-    real          *final_scale  = pw_take(&scratch, call->tokens, 4, 0);
-    void          *room         = pw_take(&scratch, call->tokens, 0, 1570048);
+    real          *final_normed = pw_take(&scratch, call->tokens, 128);
+    real          *final_scale  = pw_take(&scratch, call->tokens, 4);
+    void          *room         = scratch;
 
     rmsnorm_forward(final_normed, final_scale, input, w_final_norm, call->tokens);
     head_sample(next, final_normed, w_lm_head, call, room);

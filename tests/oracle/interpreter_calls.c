@@ -22,9 +22,8 @@ static int64_t bytes_touched(const Running *run, const CodeletOperand *operand)
                     : run->codelet->direction == DIRECTION_UPDATE && operand->columns == 0
                         ? run->call->count
                         : operand->columns;
-    return operand->role == ROLE_SCRATCH
-               ? codelet_scratch(run->codelet, run->call->tokens, run->call->nsegments)
-               : count * operand->element_bytes;
+    return operand->role == ROLE_SCRATCH ? codelet_scratch(run->codelet, run->call->tokens)
+                                         : count * operand->element_bytes;
 }
 
 static Bytes bytes_of(Running *run, int number)

@@ -184,7 +184,7 @@ static void *bind(CodeletRun *run, const RunChunk *chunk, RunCall call, const Co
     if (operand->weight >= 0)
         return codelet_run_weight(run, operand->weight, call.layer, operand->role == ROLE_DWEIGHT);
     if (operand->role == ROLE_SCRATCH) {
-        if (codelet_scratch(codelet, tokens_of(chunk), chunk->nsegments) > SCRATCH_BYTES)
+        if (codelet_scratch(codelet, tokens_of(chunk)) > SCRATCH_BYTES)
             give_up("a codelet needs more scratch than there is");
         return codelet_run_buffer(run, "scratch", SCRATCH_BYTES);
     }

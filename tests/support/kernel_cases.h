@@ -47,6 +47,18 @@ static inline void case_check_guard(const void *p, int64_t bytes)
         cr_assert_eq(end[i], GUARD_BYTE, "byte %d behind the end was written", i);
 }
 
+/* Checks that a kernel used its scratch to the end and no further, and frees it. */
+static inline void case_check_scratch(void *p, int64_t bytes)
+{
+    const unsigned char *end  = (const unsigned char *)p + bytes;
+    int                  used = 0;
+    case_check_guard(p, bytes);
+    for (int i = 1; i <= PW_ALIGN && i <= bytes; i++)
+        used = used || end[-i] != GUARD_BYTE;
+    cr_assert(used, "%ld bytes of scratch are declared, the last ones not written", (long)bytes);
+    free(p);
+}
+
 static inline real *case_reals(int64_t count)
 {
     return case_bytes(count * (int64_t)sizeof(real));

@@ -18,9 +18,9 @@ ProofCase proof_case(Region *region, int64_t layers, bool tied)
     if (!made.codelets || !fuse(region, made.codelets, made.model, &error))
         bug("the tiny model has no codelets: %s", error.text);
     for (int c = 0; c < made.codelets->count; c++)
-        for (int t = 0; t < made.codelets->items[c].ntemporaries; t++)
-            if (made.codelets->items[c].temporaries[t].fixed_bytes > PW_ALIGN)
-                made.codelets->items[c].temporaries[t].fixed_bytes = PW_ALIGN;
+        for (int i = 0; i < made.codelets->items[c].nrooms; i++)
+            made.codelets->items[c].rooms[i] =
+                (CodeletRoom){.kernel = "none", .fixed_bytes = PW_ALIGN};
     return made;
 }
 

@@ -178,10 +178,21 @@ Test(codelets, find)
 
 Test(codelets, scratch_is_rounded_after_each_temporary)
 {
-    CodeletTemporary temporaries[] = {{"a", 12, 0}, {"b", 4, 1}};
+    CodeletTemporary temporaries[] = {{"a", 12}, {"b", 4}};
     Codelet          codelet       = {.temporaries = temporaries, .ntemporaries = 2};
-    cr_expect_eq(codelet_scratch(&codelet, 6, 1), 128 + 64);
-    cr_expect_eq(codelet_scratch(&codelet, 16, 1), 192 + 128);
+    cr_expect_eq(codelet_scratch(&codelet, 6), 128 + 64);
+    cr_expect_eq(codelet_scratch(&codelet, 17), 256 + 128);
+}
+
+/* Each kernel has all that lies behind the temporaries; the largest need counts. */
+Test(codelets, rooms_share_what_is_behind_the_temporaries)
+{
+    CodeletTemporary temporaries[] = {{"a", 16}};
+    CodeletRoom      rooms[]       = {{"x", 10, 0, 0}, {"y", 100, 4, 0}, {"z", 0, 0, 200}};
+    Codelet codelet = {.temporaries = temporaries, .ntemporaries = 1, .rooms = rooms, .nrooms = 3};
+    cr_expect_eq(codelet_scratch(&codelet, 1), 64 + 256);    /* z */
+    cr_expect_eq(codelet_scratch(&codelet, 8), 128 + 448);   /* y, of 4 */
+    cr_expect_eq(codelet_scratch(&codelet, 64), 1024 + 640); /* x */
 }
 
 Test(codelets, reads_back)

@@ -14,6 +14,12 @@ typedef struct Head {
     void         *scratch;
 } Head;
 
+static int64_t scratch_bytes(const PwCall *call)
+{
+    int64_t rows = SCRATCH_LESS(call->tokens, (int64_t)HEAD_TOKENS), element = sizeof(real);
+    return HEAD_LOSS_ROOM(call->vocabulary, HIDDEN, element) + rows * call->vocabulary * element;
+}
+
 static void head_make(Head *h, int64_t vocabulary, const int32_t *lengths)
 {
     *h      = (Head){.step = {.inverse_weight = 0.125, .seed = 5}};
@@ -29,7 +35,7 @@ static void head_make(Head *h, int64_t vocabulary, const int32_t *lengths)
     h->w       = case_random(vocabulary * HIDDEN);
     h->targets = case_bytes(h->call.tokens * 4);
     h->weights = case_bytes(h->call.tokens * 4);
-    h->scratch = case_bytes(HEAD_SCRATCH(vocabulary, (int64_t)sizeof(real)));
+    h->scratch = case_bytes(scratch_bytes(&h->call));
     for (int64_t t = 0; t < h->call.tokens; t++) {
         h->weights[t] = t % 5 == 1 ? 0 : (float)(0.25 * (double)case_between(1, 8));
         h->targets[t] = t % 5 == 1 ? -1 : (int32_t)case_between(0, vocabulary - 1);
@@ -38,7 +44,7 @@ static void head_make(Head *h, int64_t vocabulary, const int32_t *lengths)
 
 static void head_free(Head *h)
 {
-    case_check_guard(h->scratch, HEAD_SCRATCH(h->call.vocabulary, (int64_t)sizeof(real)));
+    case_check_guard(h->scratch, scratch_bytes(&h->call));
     free(h->x);
     free(h->w);
     free(h->targets);

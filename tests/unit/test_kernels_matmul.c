@@ -1,21 +1,17 @@
 /* Products against three plain loops, at shapes that fit no tile, and what their bits depend on. */
 #include "tests/support/kernel_cases.h"
 
-static void *scratch;
-
 static void setup(void)
 {
     case_state = 4;
-    scratch    = case_bytes(MATMUL_SCRATCH(sizeof(real)));
 }
 
-static void teardown(void)
+TestSuite(kernels_matmul, .init = setup);
+
+static int64_t scratch_bytes(int64_t rows, int64_t columns, int64_t depth)
 {
-    case_check_guard(scratch, MATMUL_SCRATCH(sizeof(real)));
-    free(scratch);
+    return MATMUL_SCRATCH(rows, columns, depth, (int64_t)sizeof(real));
 }
-
-TestSuite(kernels_matmul, .init = setup, .fini = teardown);
 
 static void forward_case(int64_t n, int64_t out, int64_t in, int with_sum)
 {
@@ -29,7 +25,9 @@ static void forward_case(int64_t n, int64_t out, int64_t in, int with_sum)
                 v += (double)x[t * in + i] * (double)w[o * in + i];
             expected[t * out + o] = v;
         }
+    void *scratch = case_bytes(scratch_bytes(n, out, in));
     PW_KERNEL(matmul_forward)(y, x, w, sum, n, out, in, scratch);
+    case_check_scratch(scratch, scratch_bytes(n, out, in));
     case_compare("forward", y, expected, n * out);
     free(x);
     free(w);
@@ -44,7 +42,9 @@ static void dx_case(int64_t n, int64_t out, int64_t in)
         for (int64_t o = 0; o < out; o++)
             for (int64_t i = 0; i < in; i++)
                 expected[t * in + i] += (double)dy[t * out + o] * (double)w[o * in + i];
+    void *scratch = case_bytes(scratch_bytes(n, in, out));
     PW_KERNEL(matmul_backward_dx)(dx, dy, w, n, out, in, scratch);
+    case_check_scratch(scratch, scratch_bytes(n, in, out));
     case_compare("dx", dx, expected, n * in);
     free(dy);
     free(w);
@@ -61,7 +61,9 @@ static void dw_case(int64_t n, int64_t out, int64_t in, int32_t flags)
         for (int64_t o = 0; o < out; o++)
             for (int64_t i = 0; i < in; i++)
                 expected[o * in + i] += (double)dy[t * out + o] * (double)x[t * in + i];
+    void *scratch = case_bytes(scratch_bytes(out, in, n));
     PW_KERNEL(matmul_backward_dw)(dw, dy, x, n, out, in, flags, scratch);
+    case_check_scratch(scratch, scratch_bytes(out, in, n));
     case_compare("dw", dw, expected, out * in);
     free(dy);
     free(x);
@@ -97,11 +99,13 @@ Test(kernels_matmul, bits_of_a_row_do_not_depend_on_the_other_rows)
         int64_t cut = case_between(1, n - 1), size = n * out * (int64_t)sizeof(real);
         real   *x = case_random(n * in), *w = case_random(out * in);
         real   *whole = case_reals(n * out), *parts = case_reals(n * out);
+        void   *scratch = case_bytes(scratch_bytes(n, out, in));
         PW_KERNEL(matmul_forward)(whole, x, w, NULL, n, out, in, scratch);
         PW_KERNEL(matmul_forward)(parts, x, w, NULL, cut, out, in, scratch);
         PW_KERNEL(matmul_forward)
         (parts + cut * out, x + cut * in, w, NULL, n - cut, out, in, scratch);
         cr_assert_arr_eq(whole, parts, (size_t)size, "%ld rows cut at %ld", (long)n, (long)cut);
+        free(scratch);
         free(x);
         free(w);
         free(whole);
