@@ -106,9 +106,9 @@ static bool wrong_option(const Command *command, bool lacks_value, const char *w
         nearest ? "?)" : "", command->name);
 }
 
-static bool run_command(const Command *command, int argc, char **argv, Error *error)
+/* Reads the words of the command line and does what they say. */
+static bool obey(const Command *command, Region *region, int argc, char **argv, Error *error)
 {
-    Region       *region    = region_new();
     const char  **sets      = REGION_ARRAY(region, const char *, argc + 1);
     int           nsets     = 0;
     Arguments     arguments = {.region = region, .options = command->options, .sets = sets};
@@ -137,7 +137,13 @@ static bool run_command(const Command *command, int argc, char **argv, Error *er
     if (arguments.nwords < command->min_words || arguments.nwords > command->max_words)
         return error_input(error, "usage: pipewright %s %s; pipewright %s --help tells more",
                            command->name, command->words, command->name);
-    bool good = command->run(&arguments, error);
+    return command->run(&arguments, error);
+}
+
+static bool run_command(const Command *command, int argc, char **argv, Error *error)
+{
+    Region *region = region_new();
+    bool    good   = obey(command, region, argc, argv, error);
     region_free(region);
     return good;
 }

@@ -162,7 +162,7 @@ static int find_formal(const Instruction *instruction, const Codelet *codelet, c
     static const char *const load[] = {"tokens", "targets", "weights"};
     size_t                   length = strcspn(name, "+-");
     int                      shift  = (int)strtol(name + length, NULL, 10);
-    for (int i = 0; i < instruction->noperands; i++) {
+    for (int i = 0; i < instruction->noperands && (codelet || i < COUNT(load)); i++) {
         const char *formal = codelet ? codelet->operands[i].name : load[i];
         if (instruction->operands[i].buffer < 0 && strlen(formal) == length &&
             !strncmp(formal, name, length) && (!codelet || codelet->operands[i].shift == shift))
