@@ -82,7 +82,7 @@ mkdir plain
 cp -r run/trainer run/states plain
 (
     cd plain/trainer
-    cc=$(CFLAGS=-O1 ./build --flags)
+    cc=$(./build --flags | sed 's/-march=native //')
     $cc -c runtime/saved_state.c -o objects/runtime.saved_state.o
     $cc objects/*.o -o train -lm
 )
