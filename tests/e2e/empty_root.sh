@@ -51,7 +51,7 @@ done
     cd trainer
     # shellcheck disable=SC2046
     $(./build --flags) -include code/shapes.h -M main.c code/*.c templates/cpu/*.c runtime/*.c \
-        runtime/transports/*.c
+        runtime/transports/threads.c runtime/transports/transport.c
 ) | tr ' \\' '\n\n' | grep '^/' | sort -u >headers.txt
 # shellcheck disable=SC2046
 give $(cat headers.txt)
