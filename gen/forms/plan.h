@@ -93,6 +93,9 @@ Plan *plan_from_json(Region *region, const json_t *tree, const char *name, int64
 void  plan_print(const Plan *plan, Text *out); /* one line, no newline at its end */
 bool  plan_check(const Plan *plan, const Model *model, const Batch *batch, const Layout *layout,
                  Error *error);
+/* Of a plan that lacks chunks or orders, what its costs rest on: every layer in one stage, at most
+ * one segment of a sequence in a chunk. */
+bool plan_check_parts(const Plan *plan, Error *error);
 
 const Pipeline *plan_pipeline(const Plan *plan, int chunk); /* that the chunk flows through */
 /* The stages of the pipeline that this rank holds: how many, and the first of them. */

@@ -411,6 +411,15 @@ static bool check_progress(Check *check)
     return text.length == 0 || WRONG(check, "the ranks wait for each other: %s", text.at);
 }
 
+bool plan_check_parts(const Plan *plan, Error *error)
+{
+    Region *region = region_new();
+    Check   check  = {.region = region, .plan = plan, .error = error};
+    bool    good   = check_layers(&check) && check_one_of_a_sequence(&check);
+    region_free(region);
+    return good;
+}
+
 bool plan_check(const Plan *plan, const Model *model, const Batch *batch, const Layout *layout,
                 Error *error)
 {

@@ -24,7 +24,8 @@ void  api_push_batch(lua_State *lua, const Api *api);
 void  api_push_layout(lua_State *lua, const Api *api);
 Plan *api_take_plan(lua_State *lua, int index, Api *api); /* checked; raises */
 
-/* Stages and chunks as policies have them, into a plan without an order; raises. */
+/* Stages and chunks as policies have them, into a plan without an order; checked by
+ * plan_check_parts; raises. */
 Plan *api_take_parts(lua_State *lua, int stages, int chunks, Api *api);
 
 #endif

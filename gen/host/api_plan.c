@@ -167,9 +167,11 @@ static void take_chunk(lua_State *lua, Plan *plan, Chunk *chunk, Api *api)
 
 Plan *api_take_parts(lua_State *lua, int stages, int chunks, Api *api)
 {
-    Plan *plan = REGION_NEW(api->region, Plan);
+    Error error = {.status = 0};
+    Plan *plan  = REGION_NEW(api->region, Plan);
     luaL_checktype(lua, chunks, LUA_TTABLE);
-    *plan = (Plan){.nranks     = api->pricing->layout->nranks,
+    *plan = (Plan){.step       = api->batch->step,
+                   .nranks     = api->pricing->layout->nranks,
                    .layers     = api->pricing->model->layers,
                    .nsequences = api->batch->nsequences,
                    .sequences  = REGION_ARRAY(api->region, int64_t, api->batch->nsequences),
@@ -186,6 +188,8 @@ Plan *api_take_parts(lua_State *lua, int stages, int chunks, Api *api)
         take_chunk(lua, plan, &plan->chunks[k], api);
         lua_pop(lua, 1);
     }
+    if (!plan_check_parts(plan, &error))
+        luaL_error(lua, "%s", error.text);
     sandbox_charge(lua, 1000 * (1 + (int64_t)plan->nchunks));
     return plan;
 }
