@@ -13,6 +13,14 @@ return function(batch, cost, solve)
     chunks[#chunks + 1] = { segments = segments, tokens = tokens }
   end
 
+  --- Refuses a limit that no chunk can keep, in the policy's line that called.
+  local function check_limit(name, limit)
+    if math.type(limit) ~= "integer" or limit < 1 then
+      error("chunking." .. name .. ": limit: found " .. tostring(limit) ..
+            ", expected a whole number of tokens, at least 1", 3)
+    end
+  end
+
   --- Longest first: behind the long chains the short ones fill the pipeline's end.
   local function longest_first(sequences)
     local list = {}
@@ -24,6 +32,7 @@ return function(batch, cost, solve)
   --- Puts whole sequences where room is left in `chunks`, the largest first, each where it fits
   --- best; then into new chunks of up to `limit` tokens. A longer one is a chunk of its own.
   function chunking.best_fit(chunks, sequences, limit)
+    check_limit("best_fit", limit)
     local sizes, room = {}, {}
     for i, sequence in ipairs(sequences) do sizes[i] = sequence.length end
     for k, chunk in ipairs(chunks) do room[k] = math.max(0, limit - chunk.tokens) end
@@ -38,12 +47,14 @@ return function(batch, cost, solve)
 
   --- Whole sequences, packed.
   function chunking.whole(sequences, limit)
+    check_limit("whole", limit)
     return chunking.best_fit({}, sequences, limit)
   end
 
   --- Every sequence in as few slices of at most `limit` tokens as there can be, all as long, within
   --- one token.
   function chunking.equal_slices(sequences, limit)
+    check_limit("equal_slices", limit)
     local chunks = {}
     for _, sequence in ipairs(longest_first(sequences)) do
       local slices, start = (sequence.length + limit - 1) // limit, 0
@@ -73,6 +84,7 @@ return function(batch, cost, solve)
   --- As many slices as equal_slices makes, all of the same time: later ones, with more context
   --- before them, are shorter.
   function chunking.equal_time_slices(sequences, limit)
+    check_limit("equal_time_slices", limit)
     local chunks = {}
     for _, sequence in ipairs(longest_first(sequences)) do
       local slices, start = (sequence.length + limit - 1) // limit, 0

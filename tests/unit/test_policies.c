@@ -291,6 +291,40 @@ Test(policies, wrong_ones_are_told_where)
     expect_error("while true do end", NULL, "instructions");
 }
 
+Test(policies, what_cannot_be_priced_is_told_where)
+{
+    expect_error(POLICY("layout.stages[2].first = 0\ncost:seconds({{0, 0, 1}}, layout.stages)"),
+                 NULL, "mine.lua:4: plan of step 7: pipeline 0: stage 1 begins at layer 0");
+    expect_error(POLICY("cost:chunk({{0, 0, 1}}, {{rank = 0, first = 0, past = 1}})"), NULL,
+                 "mine.lua:3: plan of step 7: pipeline 0 ends at layer 1");
+    expect_error(POLICY("cost:seconds({{0, 0, 1}, {0, 1, 1}})"), NULL,
+                 "mine.lua:3: plan of step 7: chunk 0 has two segments of sequence 0");
+    expect_error(POLICY(PLAN("layout.stages[1].past = 0.5\n"
+                             "cost:arrange { stages = layout.stages, chunks = chunks, "
+                             "order = order }")),
+                 NULL, "mine.lua:6: plan of step 7: pipeline 0: stage 1 begins");
+}
+
+Test(policies, a_limit_that_no_chunk_can_keep_is_told_where)
+{
+    static const char *const names[] = {"best_fit", "whole", "equal_slices", "equal_time_slices"};
+    Region                  *region  = region_new();
+    for (int i = 0; i < COUNT(names); i++) {
+        const char *first = i == 0 ? "{}, " : "";
+        expect_error(region_format(region,
+                                   POLICY("local limit = batch.context // 100000\n"
+                                          "local chunks = pw.chunking.%s(%sbatch.sequences, "
+                                          "limit)"),
+                                   names[i], first),
+                     NULL,
+                     region_format(region,
+                                   "mine.lua:4: chunking.%s: limit: found 0, expected a whole "
+                                   "number of tokens, at least 1",
+                                   names[i]));
+    }
+    region_free(region);
+}
+
 Test(policies, options_are_checked_where_the_job_says_them)
 {
     static const struct {
