@@ -103,8 +103,13 @@ bool sandbox_run(Region *region, const Sandbox *sandbox, SandboxResult *result, 
     *result = (SandboxResult){0};
     Whereabouts *place =
         mmap(NULL, sizeof *place, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (place == MAP_FAILED || pipe2(ends, O_CLOEXEC) != 0)
+    if (place == MAP_FAILED)
         return error_fail(error, "cannot start a script: %s", strerror(errno));
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        error_fail(error, "cannot start a script: %s", strerror(errno));
+        munmap(place, sizeof *place);
+        return false;
+    }
     pid_t child = fork();
     if (child == 0)
         child_live(sandbox, ends[1], place);
@@ -124,7 +129,5 @@ bool sandbox_run(Region *region, const Sandbox *sandbox, SandboxResult *result, 
     if (!listener.answered && !listener.failed)
         report_killed(place, status, error);
     munmap(place, sizeof *place);
-    if (!listener.answered && result->answer)
-        json_decref(result->answer);
     return listener.answered;
 }
