@@ -1,9 +1,10 @@
 /* codelets: the codelet table, all that code and programs know of each other.
  *   made by    differentiate (from the model and templates/kernels.def), fuse
  *   read by    emit (prints the code), expand, allocate, prove, cost: what each codelet reads,
- * writes, adds to, keeps, and its bytes printed    as a table, which reads back A codelet = part x
- * direction x level x half. Deviation from DESIGN.md: every kept tensor is a buffer of its own,
- * none are grouped; lives are finer so. */
+ *              writes, adds to, keeps, and its bytes
+ *   printed    as a table, which reads back
+ * A codelet = part x direction x level x half. Every kept tensor is a buffer of its own, none are
+ * grouped: lives are finer so. */
 #ifndef PIPEWRIGHT_CODELETS_H
 #define PIPEWRIGHT_CODELETS_H
 

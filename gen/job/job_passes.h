@@ -1,5 +1,5 @@
-/* job_passes: once per job, in their order: parse (gen/forms/job.h), differentiate, fuse, profile or
- * tune (tune.h), place, emit. gen/compile.c calls them, pack the last; none calls another. */
+/* job_passes: once per job, in their order: parse (gen/forms/job.h), differentiate, fuse, profile
+ * or tune (tune.h), place, emit. gen/compile.c calls them, pack the last; none calls another. */
 #ifndef PIPEWRIGHT_JOB_PASSES_H
 #define PIPEWRIGHT_JOB_PASSES_H
 
@@ -27,7 +27,7 @@ typedef struct EmittedFile {
     const char *text;
 } EmittedFile;
 typedef struct Emitted {
-    EmittedFile files[8];
+    EmittedFile files[4];
     int         nfiles;
 } Emitted;
 /* What job.c says of its origin; 64 hexadecimal digits, or "". */
