@@ -50,10 +50,13 @@ bool evaluation_write(const Compilation *job, const Batch *all, const char *path
     if (!ring_create(path, count, RING_UNBOUNDED, 0, error))
         return false;
     RingWriter *ring = ring_open(job->region, path, error);
-    for (int first = 0, past; ring && first < all->nsequences; first = past) {
+    Error       ignored;
+    if (!ring)
+        return false;
+    for (int first = 0, past; first < all->nsequences; first = past) {
         past = program_end(all, first);
         if (!store_program(job, ring, all, number++, first, past, error))
-            return false;
+            return ring_finish(ring, -1, error->text, &ignored), false;
     }
-    return ring && ring_finish(ring, 1, NULL, error);
+    return ring_finish(ring, 1, NULL, error);
 }

@@ -168,8 +168,7 @@ static bool write_inputs(const Packing *p)
     Compilation *job  = p->job;
     Text         text = text_new(p->region);
 #define FORM(name, print)                                                                          \
-    text.length = 0;                                                                               \
-    text_add(&text, "%s", "");                                                                     \
+    text_clear(&text);                                                                             \
     print;                                                                                         \
     if (!write_text(p, "inputs/" name, text.at, text.length))                                      \
     return false
@@ -217,9 +216,26 @@ static bool write_step_table(const Packing *p, const char *const *hashes, int64_
     return write_text(p, "code/steps.c", table.at, table.length);
 }
 
+/* `hashes`: NULL where steps are not printed as code. */
+static bool store_steps(const Packing *p, RingWriter *ring, PackOptions options,
+                        const char **hashes)
+{
+    bool good = true, tell = !options.quiet && isatty(2);
+    for (int64_t number = 0; good && number < options.steps; number++) {
+        if (tell)
+            fprintf(stderr, "\rplanning step %lld of %lld", (long long)number + 1,
+                    (long long)options.steps);
+        good = store_step(p, ring, number, hashes ? &hashes[number] : NULL);
+    }
+    if (tell)
+        fprintf(stderr, "\r\033[K");
+    return good;
+}
+
 static bool write_programs(const Packing *p, PackOptions options)
 {
     const char *path = path_join(p->region, p->folder, "programs.pw");
+    Error       ignored;
     if (options.steps == 0)
         return true; /* a live ring is made by `run`, where it is used */
     if (!ring_create(path, options.steps, RING_UNBOUNDED, 0, p->error))
@@ -227,16 +243,11 @@ static bool write_programs(const Packing *p, PackOptions options)
     RingWriter  *ring = ring_open(p->region, path, p->error);
     const char **hashes =
         options.as_code ? REGION_ARRAY(p->region, const char *, options.steps) : NULL;
-    for (int64_t number = 0; ring && number < options.steps; number++) {
-        if (!options.quiet && isatty(2))
-            fprintf(stderr, "\rplanning step %lld of %lld", (long long)number + 1,
-                    (long long)options.steps);
-        if (!store_step(p, ring, number, hashes ? &hashes[number] : NULL))
-            return false;
-    }
-    if (!options.quiet && isatty(2))
-        fprintf(stderr, "\r\033[K");
-    return ring && ring_finish(ring, 1, NULL, p->error) &&
+    if (!ring)
+        return false;
+    if (!store_steps(p, ring, options, hashes))
+        return ring_finish(ring, -1, p->error->text, &ignored), false;
+    return ring_finish(ring, 1, NULL, p->error) &&
            (!hashes || write_step_table(p, hashes, options.steps));
 }
 
@@ -354,19 +365,25 @@ static bool pack_into(const Packing *p, PackOptions options)
            write_manifest(p, options);
 }
 
-/* "trainer.tmp.4711" and "trainer.old.4711", of a process that was killed while it packed. */
+/* Folders beside an artifact end so, and in the number of the process that made them. */
+#define BEING_MADE ".tmp."
+#define MOVED_ASIDE ".old."
+
+/* What a process left that was killed while it packed. An artifact that was moved aside stays while
+ * nothing is in its place: it is the only one. */
 static bool remove_leftovers(Region *region, const char *folder, Error *error)
 {
     const char *parent = path_folder(region, folder), *name = path_name(folder);
     size_t      length = strlen(name);
     int         count;
+    bool        in_place = file_exists(folder);
     if (!file_is_folder(parent))
         return true;
     char **names = file_names(region, parent, &count, error);
     for (int i = 0; names && i < count; i++) {
         const char *end = names[i] + length;
         if (strncmp(names[i], name, length) ||
-            (strncmp(end, ".tmp.", 5) != 0 && strncmp(end, ".old.", 5) != 0))
+            (strncmp(end, BEING_MADE, 5) != 0 && (strncmp(end, MOVED_ASIDE, 5) != 0 || !in_place)))
             continue;
         long owner = strtol(end + 5, NULL, 10);
         bool gone  = owner > 0 && kill((pid_t)owner, 0) && errno == ESRCH;
@@ -394,7 +411,7 @@ static bool is_same(Region *region, const char *folder, const char *beside)
  * step where the file system can, and goes away after that. */
 static bool put_in_place(Region *region, const char *beside, const char *folder, Error *error)
 {
-    const char *old = region_format(region, "%s.old.%d", folder, (int)getpid());
+    const char *old = region_format(region, "%s%s%d", folder, MOVED_ASIDE, (int)getpid());
     if (!file_exists(folder))
         return !rename(beside, folder) ||
                error_fail(error, "%s: cannot be put in its place: %s", folder, strerror(errno));
@@ -405,8 +422,13 @@ static bool put_in_place(Region *region, const char *beside, const char *folder,
         return file_remove_tree(beside, error);
     if (rename(folder, old))
         return error_fail(error, "%s: cannot be moved aside: %s", folder, strerror(errno));
-    if (rename(beside, folder))
-        return error_fail(error, "%s: cannot be put in its place: %s", folder, strerror(errno));
+    if (rename(beside, folder)) {
+        int why = errno;
+        return rename(old, folder)
+                   ? error_fail(error, "%s: cannot be put in its place: %s; the older one is %s",
+                                folder, strerror(why), old)
+                   : error_fail(error, "%s: cannot be put in its place: %s", folder, strerror(why));
+    }
     return file_remove_tree(old, error);
 }
 
@@ -428,7 +450,7 @@ static const char *hash_tokens(const Compilation *job, Region *region, PackOptio
 bool pack(Compilation *job, const char *folder, PackOptions options, Error *error)
 {
     Region     *region = region_new();
-    const char *beside = region_format(region, "%s.tmp.%d", folder, (int)getpid());
+    const char *beside = region_format(region, "%s%s%d", folder, BEING_MADE, (int)getpid());
     Packing     p      = {job, region, beside, hash_tokens(job, region, options, error), error};
     Error       ignored;
     bool good  = p.tokens_hash && remove_leftovers(region, folder, error) && pack_into(&p, options);

@@ -12,6 +12,12 @@ Text text_new(Region *region)
     return (Text){.region = region, .at = region_alloc(region, 64), .room = 64};
 }
 
+void text_clear(Text *text)
+{
+    text->length = 0;
+    *text->at    = 0;
+}
+
 static void make_room(Text *text, size_t more)
 {
     if (text->length + more + 1 <= text->room)

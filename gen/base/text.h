@@ -14,6 +14,7 @@ typedef struct Text {
 } Text;
 
 Text text_new(Region *region);
+void text_clear(Text *text);
 void text_add(Text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_bytes(Text *text, const void *bytes, size_t count);
 
