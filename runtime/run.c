@@ -160,9 +160,9 @@ static double count_text_bytes(const PwTeam *team)
     return pw_sum(team->transport, count);
 }
 
-bool pw_evaluate_programs(PwTeam *team, const char *path, PwEvaluation *result, PwError *error)
+bool pw_evaluate_programs(PwTeam *team, const char *path, const volatile int *stop,
+                          PwEvaluation *result, PwError *error)
 {
-    static const int never;
     const PwProgram *program;
     PwComing         coming;
     double           sum  = 0;
@@ -173,8 +173,8 @@ bool pw_evaluate_programs(PwTeam *team, const char *path, PwEvaluation *result, 
     for (int rank = 0; rank < team->nranks; rank++)
         team->workers[rank].text_bytes = 0;
     for (int64_t step = coming.first; good; step++) {
-        PwRingAnswer answer = pw_coming_wait(&coming, step, &never, team->job, &program, error);
-        if (answer == PW_RING_END)
+        PwRingAnswer answer = pw_coming_wait(&coming, step, stop, team->job, &program, error);
+        if (answer == PW_RING_END || answer == PW_RING_STOPPED)
             break;
         PwStepNumbers numbers = {.inverse_weight = 1};
         good                  = program && pw_team_step(team, program, &numbers, NULL, error);
@@ -183,9 +183,10 @@ bool pw_evaluate_programs(PwTeam *team, const char *path, PwEvaluation *result, 
             result->weight += program->weight;
         }
     }
+    result->signal = coming.signal;
     pw_coming_close(&coming);
-    if (!good || !(result->weight > 0))
-        return good && pw_input(error, "%s: no target counts in it", path);
+    if (!good || result->signal || !(result->weight > 0))
+        return good;
     double text_bytes = count_text_bytes(team);
     result->loss      = sum / result->weight;
     if (team->job->vocabulary == BYTE_VOCABULARY && text_bytes > 0)
@@ -215,13 +216,15 @@ static void print_evaluation(const PwEvaluation *result, bool json, int64_t step
 
 bool pw_evaluate(const PwJob *job, PwTransport *transport, const PwOptions *options, PwError *error)
 {
-    PwRun        run;
-    PwEvaluation result;
-    char         beside[PW_PATH_MAX];
-    bool         good = pw_run_open(&run, job, transport, options, true, error) &&
+    static const int never; /* a signal ends this process: nothing of it is to be saved */
+    PwRun            run;
+    PwEvaluation     result;
+    char             beside[PW_PATH_MAX];
+    const char      *path = options->evaluation ? options->evaluation : beside;
+    bool             good = pw_run_open(&run, job, transport, options, true, error) &&
                 pw_disk_join(beside, options->home, "evaluate.pw", error) &&
-                pw_evaluate_programs(&run.team, options->evaluation ? options->evaluation : beside,
-                                     &result, error);
+                pw_evaluate_programs(&run.team, path, &never, &result, error) &&
+                (result.weight > 0 || pw_input(error, "%s: no target counts in it", path));
     if (good && pw_leads(transport))
         print_evaluation(&result, options->json, run.state.step);
     pw_run_close(&run);

@@ -43,9 +43,12 @@ typedef struct PwEvaluation {
     double loss;          /* nats a target                                                     */
     double weight;        /* targets                                                           */
     double bits_per_byte; /* 0: not known, the vocabulary is not bytes                         */
+    int    signal;        /* that stopped it; 0: it came to its end                            */
 } PwEvaluation;
 
-/* All programs of the ring, one after another. */
-bool pw_evaluate_programs(PwTeam *team, const char *path, PwEvaluation *result, PwError *error);
+/* All programs of the ring, one after another, until `*stop` is a signal's number. Without a target
+ * (weight 0), or stopped, there is no loss. */
+bool pw_evaluate_programs(PwTeam *team, const char *path, const volatile int *stop,
+                          PwEvaluation *result, PwError *error);
 
 #endif

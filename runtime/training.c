@@ -31,8 +31,9 @@ typedef struct Training {
     int64_t      steps; /* train up to so many in all                                           */
     int64_t      step;  /* the next one                                                         */
     int64_t      position;
-    bool         stopped; /* by a signal                                                        */
-    int          lock;    /* of RUN/                                                            */
+    int64_t      evaluated; /* the step that was next at the last evaluation, or at the start  */
+    bool         stopped;   /* by a signal                                                        */
+    int          lock;      /* of RUN/                                                            */
 } Training;
 
 static volatile int stop_asked; /* the signal's number */
@@ -172,9 +173,10 @@ static bool open_training(Training *training, const PwJob *job, PwTransport *tra
         !pw_run_open(&training->run, job, transport, options, false, error) ||
         !touch_arenas(training, error))
         return false;
-    training->step     = training->run.state.step;
-    training->position = training->run.state.position;
-    training->steps    = options->steps >= 0 ? options->steps : job->steps;
+    training->step      = training->run.state.step;
+    training->position  = training->run.state.position;
+    training->evaluated = training->step;
+    training->steps     = options->steps >= 0 ? options->steps : job->steps;
     if (!open_metrics(training, error) || !open_recorder(training, error) ||
         !open_watermarks(training, error) || !find_evaluation(training, error) ||
         !pw_watchdog_open(&training->watchdog, &training->run.team, options->watchdog, error))
@@ -209,21 +211,39 @@ static bool save(Training *training, PwError *error)
                             (double)(pw_now() - begin) / 1e9, error);
 }
 
+static void say_evaluation(Training *training, const PwEvaluation *result)
+{
+    PwMetrics *metrics = &training->metrics;
+    long long  step    = training->step;
+    if (result->signal)
+        pw_metrics_note(metrics, "after step %lld: evaluation stopped by signal %d", step,
+                        result->signal);
+    else if (!(result->weight > 0))
+        pw_metrics_note(metrics, "after step %lld: no held-out target counts: no held-out loss",
+                        step);
+    else if (result->bits_per_byte > 0)
+        pw_metrics_note(metrics, "after step %lld: held-out loss %.4f, %.4f bits per byte", step,
+                        result->loss, result->bits_per_byte);
+    else
+        pw_metrics_note(metrics, "after step %lld: held-out loss %.4f", step, result->loss);
+}
+
+/* Saves first: whatever becomes of the evaluation, the steps are not lost. */
 static bool evaluate(Training *training, PwError *error)
 {
     PwEvaluation result;
     if (!training->evaluation[0])
         return true;
-    pw_watchdog_expect(&training->watchdog, 0);
-    if (!pw_evaluate_programs(&training->run.team, training->evaluation, &result, error))
+    if (!save(training, error))
         return false;
-    if (result.bits_per_byte > 0)
-        pw_metrics_note(&training->metrics,
-                        "after step %lld: held-out loss %.4f, %.4f bits per byte",
-                        (long long)training->step, result.loss, result.bits_per_byte);
-    else
-        pw_metrics_note(&training->metrics, "after step %lld: held-out loss %.4f",
-                        (long long)training->step, result.loss);
+    training->evaluated = training->step;
+    pw_watchdog_expect(&training->watchdog, 0);
+    if (!pw_evaluate_programs(&training->run.team, training->evaluation, &stop_asked, &result,
+                              error))
+        return false;
+    say_evaluation(training, &result);
+    if (result.signal || !(result.weight > 0))
+        return true;
     return pw_metrics_evaluation(&training->metrics, training->step, result.loss,
                                  result.bits_per_byte, error);
 }
@@ -319,9 +339,9 @@ static bool run_step(Training *training, const PwProgram *program, double waited
         return false;
     training->position = program->position;
     pw_coming_done(&training->coming, training->step++);
-    if (is_due(job->evaluate_every, training->step) && !evaluate(training, error))
+    if (is_due(job->save_every, training->step) && !save(training, error))
         return false;
-    return !is_due(job->save_every, training->step) || save(training, error);
+    return !is_due(job->evaluate_every, training->step) || evaluate(training, error);
 }
 
 static bool loop(Training *training, PwError *error)
@@ -353,11 +373,10 @@ static bool loop(Training *training, PwError *error)
 static bool finish(Training *training, PwError *error)
 {
     const PwOptions *options = training->run.options;
-    if (!training->stopped && training->step > training->run.state.step &&
-        !is_due(training->run.job->evaluate_every, training->step) && !evaluate(training, error))
-        return false;
     if (!save(training, error) || !pw_recorder_write(&training->recorder, training->run.job,
                                                      options->out, "trace.json", error))
+        return false;
+    if (!training->stopped && training->step > training->evaluated && !evaluate(training, error))
         return false;
     if (training->stopped)
         pw_metrics_note(&training->metrics,

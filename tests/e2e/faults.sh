@@ -104,6 +104,28 @@ cmp run/states/step-5/master.safetensors run/states/step-10/master.safetensors |
     fail "weights were changed by batches without a target"
 rm -rf run
 
+# Held-out documents without a target, too, are nothing that a run ends at. An evaluation that fails
+# ends it, and no step is lost: neither one that is due between two saves, nor the last one.
+sed 's/held_out = 0/held_out = "10%"/; s/evaluate = { every = 0 }/evaluate = { every = 3 }/' \
+    prompts.lua >held_out.lua
+expect 0 "$PIPEWRIGHT" data held_out.lua
+expect 0 "$PIPEWRIGHT" build held_out.lua --no-compile --steps 10 -o held_out
+compile held_out job
+expect 0 held_out/train --data held_out.data/tokens --out run --steps 4
+says "after step 3: no held-out target counts"
+says "after step 4: no held-out target counts"
+expect 2 held_out/train --evaluate --out run
+says "no target counts in it"
+flip held_out/evaluate.pw
+expect 2 held_out/train --data held_out.data/tokens --out run --steps 10
+expect 0 held_out/train --where --out run
+[ "$(tail -n 1 said.txt)" = 6 ] || fail "step 6 was not saved before its evaluation: $said"
+rm -rf run
+expect 2 held_out/train --data held_out.data/tokens --out run --steps 2
+expect 0 held_out/train --where --out run
+[ "$(tail -n 1 said.txt)" = 2 ] || fail "the last step was not saved before its evaluation: $said"
+rm -rf run
+
 # The processes of `run`: the tool itself, its planner and the trainer are its children.
 # start_run: `tool` is its process; the run has made a step
 mkdir run
