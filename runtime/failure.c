@@ -10,7 +10,7 @@
 #undef pw_input
 #undef pw_fail
 
-enum { PATIENCE_MAX = 10 }; /* seconds */
+enum { PATIENCE = 10, PATIENCE_MAX = 60 }; /* seconds */
 
 static void (*abort_others)(int status);
 static int my_rank;
@@ -45,10 +45,10 @@ void pw_die_together(int rank, void (*abort)(int status))
     abort_others = abort;
 }
 
-/* A second for each: a launcher takes some tenths to end the others. SIGTERM is how it begins. */
+/* A launcher on a busy machine takes seconds to end the others. SIGTERM is how it begins. */
 static void let_lower_ranks_speak(void)
 {
-    int seconds = my_rank < PATIENCE_MAX ? my_rank : PATIENCE_MAX;
+    int seconds = my_rank * PATIENCE < PATIENCE_MAX ? my_rank * PATIENCE : PATIENCE_MAX;
     signal(SIGTERM, SIG_DFL);
     nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
 }
