@@ -65,11 +65,13 @@ static bool verify_files(Region *region, const char *folder, const char *prefix,
     return good;
 }
 
-/* What the build script made is not in the manifest, which is older: it stands in `built`. */
-static bool verify_trainer(Region *region, const char *folder, Error *error)
+/* What the build script made is not in the manifest, which is older: a record of its own stands
+ * beside it. */
+static bool verify_built(Region *region, const char *folder, const char *name, const char *built,
+                         Error *error)
 {
-    const char *record = path_join(region, folder, "built");
-    const char *path   = path_join(region, folder, "train");
+    const char *record = path_join(region, folder, built);
+    const char *path   = path_join(region, folder, name);
     if (!file_exists(path))
         return true;
     char       *text = file_read(region, record, (size_t)1 << 16, NULL, error);
@@ -89,7 +91,9 @@ static bool verify_trainer(Region *region, const char *folder, Error *error)
 
 bool artifact_verify(Region *region, const char *folder, Error *error)
 {
-    return verify_files(region, folder, "", error) && verify_trainer(region, folder, error);
+    return verify_files(region, folder, "", error) &&
+           verify_built(region, folder, "train", "built", error) &&
+           verify_built(region, folder, "transport_mpi.so", "transport_mpi.built", error);
 }
 
 bool artifact_verify_inputs(Region *region, const char *folder, Error *error)

@@ -13,6 +13,7 @@
  *     programs.pw       the programs of the steps (program_format.h)
  *     evaluate.pw       forward-only programs over the held-out documents; absent if there are none
  *     train built       after `build`: the trainer, and its SHA-256
+ *     transport_mpi.so transport_mpi.built   after `build --mpi`
  *
  * The same inputs give the same bytes: no time, no path, no user. The folder is written beside its
  * place and renamed. */

@@ -1,5 +1,5 @@
 /* disk: every operation that a saved state is made of, one function each, so that a test can let
- * the n-th fail, or end the process in front of it, for every n (R12's order of operations is only
+ * the n-th fail, or end the process in front of it, for every n (the order in saved_state.c is only
  * right if the old or the new state is whole after any prefix of it). */
 #ifndef PW_DISK_H
 #define PW_DISK_H

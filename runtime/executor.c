@@ -120,7 +120,7 @@ static void look_at_watermark(const PwStep *step, const PwInstruction *instructi
     const PwOperand *operand = pw_rank_operands(step->program, step->rank) + instruction->operand;
     int64_t          highest =
         pw_arena_highest(&step->worker->arena, mark->highest, step->rank->arena_bytes);
-    highest = (highest + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+    highest = pw_align(highest);
     if (instruction->kind == PW_RECEIVE && operand->address + operand->bytes > highest)
         highest = operand->address + operand->bytes;
     if (highest > mark->highest)

@@ -39,9 +39,13 @@ static const PwProgram *read_program(const char *path, const PwJob *job, char **
 {
     int64_t length;
     *bytes = pw_disk_read(path, (int64_t)PROGRAM_LIMIT_MIB << 20, &length, error);
-    return *bytes && pw_program_check(*bytes, (uint64_t)length, job, path, error)
-               ? (const PwProgram *)(const void *)*bytes
-               : NULL;
+    if (!*bytes || !pw_program_check(*bytes, (uint64_t)length, job, path, error))
+        return NULL;
+    const PwProgram *program = (const PwProgram *)(const void *)*bytes;
+    if (program->kind == PW_GENERATE)
+        return program;
+    pw_input(error, "%s: not a program that generates", path);
+    return NULL;
 }
 
 static bool print_tokens(const PwTeam *team, const PwProgram *program, PwError *error)

@@ -1,7 +1,6 @@
 /* launch: threads, pinned where there is a core for each rank, and a piece of work at a time. */
 #include "runtime/launch.h"
 
-#include <math.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -108,11 +108,6 @@ typedef struct Point {
     double   *seconds; /* [nranks][repeat]                                                     */
 } Point;
 
-static int64_t aligned(int64_t bytes)
-{
-    return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
-}
-
 static bool read_segments(Point *point, PwSegment *segments, const PwJson *list, const PwJob *job)
 {
     int64_t row_bytes = 2 * job->kv_heads * job->head_dim * (int64_t)sizeof(real), row = 0;
@@ -123,7 +118,7 @@ static bool read_segments(Point *point, PwSegment *segments, const PwJson *list,
         if (!context || tokens->integer <= 0 || context->integer < 0 ||
             tokens->integer > job->context || context->integer > job->context)
             return false;
-        int64_t bytes = aligned((tokens->integer + context->integer) * row_bytes);
+        int64_t bytes = pw_align((tokens->integer + context->integer) * row_bytes);
         segments[point->call.nsegments++] = (PwSegment){.row     = (int32_t)row,
                                                         .tokens  = (int32_t)tokens->integer,
                                                         .context = (int32_t)context->integer,
@@ -145,7 +140,7 @@ static bool read_operands(Point *point, const PwJson *list)
         if (!bytes->is_integer || bytes->integer < 0)
             return false;
         point->offsets[i] = bytes->integer > 0 ? point->bytes : -1;
-        point->bytes += aligned(bytes->integer);
+        point->bytes += pw_align(bytes->integer);
     }
     while (i < PW_MAX_OPERANDS)
         point->offsets[i++] = -1;

@@ -5,9 +5,9 @@
 
 #include <stdio.h>
 
-#include "runtime/trainer.h"
 #include "runtime/failure.h"
 #include "runtime/json.h"
+#include "runtime/trainer.h"
 
 typedef struct PwStepMetrics {
     int64_t     step, tokens, sequences, peak_bytes; /* peak: of the fullest rank              */

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/transports/transport.h"
+
 static const char help[] =
     "train: the trainer of one job\n"
     "\n"
@@ -39,55 +41,45 @@ static const char help[] =
     "\n"
     "Exit status: 0 done, or stopped by a signal and saved; 1 the run failed; 2 wrong input.\n";
 
-typedef enum Kind { FLAG, TEXT, WHOLE, REAL } Kind;
+/* What follows the name; WORD: nothing, and only the mode is set. */
+typedef enum Kind { WORD, FLAG, TEXT, WHOLE, REAL, STEPS } Kind;
 
 typedef struct Option {
     const char *name;
     Kind        kind;
     size_t      offset;
-    PwMode      mode; /* the mode that it asks for; PW_MODE_TRAIN: none                        */
+    PwMode      mode; /* the mode that it asks for; PW_MODE_NONE: none                         */
 } Option;
 
 #define FIELD(field) offsetof(PwOptions, field)
 static const Option table[] = {
-    {"--data", TEXT, FIELD(data), PW_MODE_TRAIN},
-    {"--out", TEXT, FIELD(out), PW_MODE_TRAIN},
-    {"--programs", TEXT, FIELD(programs), PW_MODE_TRAIN},
-    {"--evaluation", TEXT, FIELD(evaluation), PW_MODE_TRAIN},
-    {"--steps", WHOLE, FIELD(steps), PW_MODE_TRAIN},
+    {"--data", TEXT, FIELD(data), PW_MODE_NONE},
+    {"--out", TEXT, FIELD(out), PW_MODE_NONE},
+    {"--programs", TEXT, FIELD(programs), PW_MODE_NONE},
+    {"--evaluation", TEXT, FIELD(evaluation), PW_MODE_NONE},
+    {"--steps", WHOLE, FIELD(steps), PW_MODE_NONE},
+    {"--evaluate", WORD, 0, PW_MODE_EVALUATE},
+    {"--where", WORD, 0, PW_MODE_WHERE},
+    {"--help", WORD, 0, PW_MODE_HELP},
+    {"-h", WORD, 0, PW_MODE_HELP},
     {"--generate", TEXT, FIELD(program), PW_MODE_GENERATE},
-    {"--prompt-file", TEXT, FIELD(prompt), PW_MODE_TRAIN},
+    {"--prompt-file", TEXT, FIELD(prompt), PW_MODE_NONE},
     {"--measure", TEXT, FIELD(points), PW_MODE_MEASURE},
     {"--export", TEXT, FIELD(folder), PW_MODE_EXPORT},
     {"--built", TEXT, FIELD(executable), PW_MODE_BUILT},
-    {"--seed", WHOLE, FIELD(seed), PW_MODE_TRAIN},
-    {"--temperature", REAL, FIELD(temperature), PW_MODE_TRAIN},
-    {"--transport", TEXT, FIELD(transport), PW_MODE_TRAIN},
-    {"--watchdog", REAL, FIELD(watchdog), PW_MODE_TRAIN},
-    {"--json", FLAG, FIELD(json), PW_MODE_TRAIN},
-    {"--watermark", FLAG, FIELD(watermark), PW_MODE_TRAIN},
-    {"--accept-toolchain", FLAG, FIELD(accept_toolchain), PW_MODE_TRAIN},
+    {"--seed", WHOLE, FIELD(seed), PW_MODE_NONE},
+    {"--temperature", REAL, FIELD(temperature), PW_MODE_NONE},
+    {"--transport", TEXT, FIELD(transport), PW_MODE_NONE},
+    {"--watchdog", REAL, FIELD(watchdog), PW_MODE_NONE},
+    {"--json", FLAG, FIELD(json), PW_MODE_NONE},
+    {"--trace-steps", STEPS, FIELD(trace_first), PW_MODE_NONE},
+    {"--watermark", FLAG, FIELD(watermark), PW_MODE_NONE},
+    {"--accept-toolchain", FLAG, FIELD(accept_toolchain), PW_MODE_NONE},
 };
 
 const char *pw_options_help(void)
 {
     return help;
-}
-
-static bool take_value(PwOptions *options, const Option *option, const char *value, PwError *error)
-{
-    void *field = (char *)options + option->offset;
-    char *end;
-    errno = 0;
-    if (option->kind == TEXT)
-        return *(const char **)field = value, true;
-    if (option->kind == WHOLE)
-        *(int64_t *)field = strtoll(value, &end, 10);
-    else
-        *(double *)field = strtod(value, &end);
-    bool negative = option->kind == WHOLE ? *(int64_t *)field < 0 : !(*(double *)field >= 0);
-    return (*value && !*end && errno == 0 && !negative) ||
-           pw_input(error, "%s: found \"%s\", expected a number, 0 or more", option->name, value);
 }
 
 static bool take_trace(PwOptions *options, const char *value, PwError *error)
@@ -105,22 +97,34 @@ static bool take_trace(PwOptions *options, const char *value, PwError *error)
     return true;
 }
 
+static bool take_value(PwOptions *options, const Option *option, const char *value, PwError *error)
+{
+    void *field = (char *)options + option->offset;
+    char *end;
+    errno = 0;
+    if (option->kind == TEXT)
+        return *(const char **)field = value, true;
+    if (option->kind == STEPS)
+        return take_trace(options, value, error);
+    if (option->kind == WHOLE)
+        *(int64_t *)field = strtoll(value, &end, 10);
+    else
+        *(double *)field = strtod(value, &end);
+    bool negative = option->kind == WHOLE ? *(int64_t *)field < 0 : !(*(double *)field >= 0);
+    return (*value && !*end && errno == 0 && !negative) ||
+           pw_input(error, "%s: found \"%s\", expected a number, 0 or more", option->name, value);
+}
+
 static bool take_option(PwOptions *options, char ***at, PwError *error)
 {
     const char *name = *(*at)++;
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-        return options->mode = PW_MODE_HELP, true;
-    if (strcmp(name, "--evaluate") == 0)
-        return options->mode = PW_MODE_EVALUATE, true;
-    if (strcmp(name, "--where") == 0)
-        return options->mode = PW_MODE_WHERE, true;
-    if (strcmp(name, "--trace-steps") == 0 && **at)
-        return take_trace(options, *(*at)++, error);
     for (const Option *option = table; option < table + sizeof table / sizeof *table; option++) {
         if (strcmp(name, option->name) != 0)
             continue;
-        if (option->mode != PW_MODE_TRAIN)
+        if (option->mode != PW_MODE_NONE)
             options->mode = option->mode;
+        if (option->kind == WORD)
+            return true;
         if (option->kind == FLAG)
             return *(bool *)((char *)options + option->offset) = true;
         if (!**at)
@@ -165,16 +169,10 @@ static void find_home(PwOptions *options, const char *called)
 /* Known before anything can be wrong: whoever reports an error must know who else does. */
 static const char *find_transport(char **argv)
 {
-    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}; /* set by mpirun */
     for (char **at = argv; at[0] && at[1]; at++)
         if (strcmp(at[0], "--transport") == 0)
             return at[1];
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        const char *processes = getenv(sizes[i]);
-        if (processes && atoi(processes) > 1)
-            return "mpi";
-    }
-    return "threads";
+    return pw_transport_by_launcher();
 }
 
 bool pw_options_read(PwOptions *options, int argc, char **argv, PwError *error)

@@ -7,6 +7,7 @@
 #include "runtime/failure.h"
 
 typedef enum PwMode {
+    PW_MODE_NONE = -1, /* of an option that asks for none                                      */
     PW_MODE_TRAIN,
     PW_MODE_EVALUATE,
     PW_MODE_GENERATE,

@@ -17,7 +17,7 @@
 #define PW_PROGRAM_MAGIC "pwprog1"
 #define PW_RING_MAGIC "pwring1"
 
-/* The instructions of DESIGN.md: fields and meaning in instructions.def. */
+/* Fields and meaning: instructions.def. */
 typedef enum PwInstructionKind {
 #define PW_INSTRUCTION(kind, name, meaning) kind,
 #include "runtime/instructions.def"

@@ -1,7 +1,6 @@
 /* run: opening and closing, and the two small modes that need nothing else. */
 #include "runtime/run.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -162,23 +162,25 @@ static bool state_path(char path[PW_PATH_MAX], const char *states, int64_t step,
 
 /* After a save: the newest ones stay, and every K-th. States beyond `before`, where the run stood
  * until now, did not hold, or it would have gone on from them. They do not count as kept; those that
- * the run has passed now go, those still ahead of it stay for who wants to look at them. */
-static bool remove_old(const PwJob *job, const char *states, int64_t before, int64_t saved,
-                       PwError *error)
+ * the run has passed now go, those still ahead of it stay for who wants to look at them. What cannot
+ * be removed is reported and stays: the new state is whole. */
+static void remove_old(const PwJob *job, const char *states, int64_t before, int64_t saved)
 {
+    PwError   error = {{0}, 0};
     StateList list;
     int64_t   every = job->save_every * job->save_keep_every, hold = 0;
-    bool      good = list_states(states, &list, error);
+    bool      good = list_states(states, &list, &error);
     for (size_t i = 0; good && i < list.count; i++) {
         char    path[PW_PATH_MAX];
         int64_t step = list.steps[i];
         bool    held = step == saved || step <= before;
         if (step > saved || (held && (hold++ < job->save_keep || (every > 0 && step % every == 0))))
             continue;
-        good = state_path(path, states, step, error) && pw_disk_remove_folder(path, error);
+        good = state_path(path, states, step, &error) && pw_disk_remove_folder(path, &error);
     }
     free(list.steps);
-    return good;
+    if (!good)
+        fprintf(stderr, "an older state stays: %s\n", error.text);
 }
 
 /* Folders that a process which is gone was writing: "step-120.tmp.4711". */
@@ -227,12 +229,12 @@ static bool write_state(const PwTeam *team, const char *run, PwSavedState *saved
                 remove_leftovers(states, error) && pw_disk_join(beside, states, name, error) &&
                 pw_disk_make_folder(beside, error) && write_files(team, beside, written, error) &&
                 write_manifest(job, beside, saved, written, error) &&
-                pw_disk_sync_folder(beside, error) &&
-                move_into_place(states, beside, saved, error) &&
-                remove_old(job, states, newest->step, saved->step, error);
-    if (good)
-        snprintf(saved->hash, sizeof saved->hash, "%s", written[0].hash);
-    return good;
+                pw_disk_sync_folder(beside, error) && move_into_place(states, beside, saved, error);
+    if (!good)
+        return false;
+    remove_old(job, states, newest->step, saved->step);
+    snprintf(saved->hash, sizeof saved->hash, "%s", written[0].hash);
+    return true;
 }
 
 bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,

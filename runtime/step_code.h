@@ -1,6 +1,8 @@
 /* step_code.h: the words of a training step that was printed as C (code/step_T.c, `build
  * --as-code`): one call an instruction, with its number in the program, every address a literal
- * from the start of the arena. A function has `step` and `a`, the arena; HEADS and KV_HEADS. */
+ * from the start of the arena. A function has `step` and `a`, the arena; HEADS and KV_HEADS.
+ * The words have no pw_ before them: a step is thousands of lines of them and nothing else, and no
+ * other source includes this. */
 #ifndef PW_STEP_CODE_H
 #define PW_STEP_CODE_H
 

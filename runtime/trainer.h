@@ -5,16 +5,6 @@
 
 #include "runtime/kernel.h"
 
-typedef enum PwStaticKind { /* the same order as StaticKind of gen/forms/layout.h               */
-                            PW_STATIC_WEIGHT,
-                            PW_STATIC_GRADIENT,
-                            PW_STATIC_MOMENT1,
-                            PW_STATIC_MOMENT2,
-                            PW_STATIC_TABLE,
-                            PW_STATIC_NORMS,
-                            PW_STATIC_CLIP,
-} PwStaticKind;
-
 /* Rows of a static buffer that are one Hugging Face tensor (qkv is three). */
 typedef struct PwTensor {
     const char *name; /* "model.layers.3.self_attn.q_proj.weight"                              */
@@ -40,7 +30,8 @@ typedef struct PwStepCode {
     const char *hash;                          /* SHA-256 of the program that it was printed from */
     void (*const *ranks)(struct PwStep *step); /* [nranks]                                        */
 } PwStepCode;
-extern const PwStepCode step_code[]; /* of an artifact that was built --as-code                  */
+extern const PwStepCode
+    pw_step_code[]; /* of an artifact that was built --as-code                  */
 
 typedef struct PwJob {
     const char *name;     /* of the job file                                                  */
@@ -50,7 +41,7 @@ typedef struct PwJob {
     const char *tokens_hash; /* of its .bin; "" where that was not there when this was built    */
     const char *prompt_hash; /* of its .prompt; "" where it has none                            */
     int32_t     nranks;
-    int64_t     layers, hidden, heads, kv_heads, head_dim, ffn, vocabulary, context;
+    int64_t     heads, kv_heads, head_dim, vocabulary, context;
     int32_t     tied;
     const int64_t  *static_bytes; /* [nranks]                                                   */
     const int64_t  *capacity;     /* [nranks]                                                   */

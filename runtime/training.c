@@ -1,7 +1,6 @@
 /* training: the loop. For each step: wait for its program, check it, run it on all ranks, look at
  * the result. What may stop it: the last step, a signal (state saved, status 0), the ring's end, a
  * loss that is no number (state not saved, status 1), an error. */
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -157,7 +156,7 @@ static bool open_metrics(Training *training, PwError *error)
         return training->metrics.silent = true;
     bool good = pw_metrics_open(&training->metrics, run->job, run->options->out, training->step,
                                 transport->name, error);
-    if (transport->abort) /* a launcher may give each process a terminal; nobody looks at it */
+    if (transport->processes) /* a launcher may give each process a terminal; nobody looks at it */
         training->metrics.terminal = false;
     return good;
 }

@@ -2,7 +2,6 @@
  * still for 5 times its predicted seconds + 10 s; where nothing was predicted, for ten minutes. */
 #include "runtime/watchdog.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,7 +72,7 @@ static void accuse(const PwTeam *team, double seconds)
 {
     char ranks[sizeof((PwError *)NULL)->text - 300];
     describe_ranks(team, ranks, sizeof ranks);
-    if (team->transport->abort) {
+    if (team->transport->processes) {
         fprintf(stderr, "%s\n", ranks + 1);
         nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
         ranks[0] = 0;

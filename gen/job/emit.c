@@ -161,12 +161,9 @@ static void add_model(const Model *model, Text *out)
         bool once = part == PART_EMBED || part == PART_HEAD;
         useful += model_flops_per_token(model, (Part)part) * (double)(once ? 1 : model->layers);
     }
-    add_integer(out, "layers", model->layers);
-    add_integer(out, "hidden", model->hidden);
     add_integer(out, "heads", model->heads);
     add_integer(out, "kv_heads", model->kv_heads);
     add_integer(out, "head_dim", model->head_dim);
-    add_integer(out, "ffn", model->ffn);
     add_integer(out, "vocabulary", model->vocabulary);
     add_integer(out, "context", model->context);
     add_integer(out, "tied", model->tied);
@@ -229,7 +226,7 @@ static bool add_job(Emitter *emitter, JobHashes hashes, const char *code_hash)
     add_integer(out, "ntables", emitter->ntables);
     add_integer(out, "ncodelets", emitter->codelets->count);
     if (emitter->nstep_code)
-        text_add(out, "    .step_code = step_code,\n");
+        text_add(out, "    .step_code = pw_step_code,\n");
     add_integer(out, "nstep_code", emitter->nstep_code);
     add_double(out, "rope_factor", factor);
     add_train(&emitter->job->train, out);

@@ -243,7 +243,7 @@ void emit_program_table(const char *const *hashes, int64_t nsteps, int nranks, T
     for (int64_t step = 0; step < nsteps; step++)
         text_add(out, "extern void (*const step_%lld[%d])(struct PwStep *step);\n", (long long)step,
                  nranks);
-    text_add(out, "\nconst PwStepCode step_code[] = {\n");
+    text_add(out, "\nconst PwStepCode pw_step_code[] = {\n");
     for (int64_t step = 0; step < nsteps; step++)
         text_add(out, "    {\"%s\",\n     step_%lld},\n", hashes[step], (long long)step);
     text_add(out, "};\n");

@@ -7,7 +7,8 @@
  * before the receiver has come; it never carries more than the queue allows where that matters.
  *
  * MPI is called by the rank's thread inside a step and by the main thread outside, never by both at
- * once: MPI_THREAD_SERIALIZED. Waiting is a loop of tests, because MPI_Wait keeps its core busy for
+ * once: MPI_THREAD_SERIALIZED. The one exception is MPI_Abort, which whatever thread fails calls
+ * (pw_die), the watchdog's also: after it nothing returns. Waiting is a loop of tests, because MPI_Wait keeps its core busy for
  * as long as it takes, where the planner and other ranks may need it. */
 #include <limits.h>
 #include <mpi.h>
@@ -257,22 +258,30 @@ static void start_mpi(Mpi *mpi, int nranks)
     MPI_Comm_set_errhandler(mpi->all, MPI_ERRORS_RETURN);
 }
 
-PwTransport *pw_mpi_open(int nranks, PwError *error)
+PwTransport *pw_library_open(int version, int nranks, PwError *error)
 {
+    if (version != PW_TRANSPORT_VERSION)
+        return pw_input(
+                   error,
+                   "transport_mpi.so is of version %d, the trainer needs %d; run `build --mpi` "
+                   "again",
+                   PW_TRANSPORT_VERSION, version),
+               NULL;
     Mpi *mpi = calloc(1, sizeof *mpi);
     if (!mpi)
         return pw_fail(error, "no memory for %d ranks", nranks), NULL;
-    mpi->transport = (PwTransport){.nranks  = nranks,
-                                   .count   = 1,
-                                   .awaited = -1,
-                                   .begin   = begin_step,
-                                   .send    = send_bytes,
-                                   .sent    = wait_for,
-                                   .receive = receive_bytes,
-                                   .wait    = wait_for,
-                                   .poll    = poll_library,
-                                   .close   = close_mpi,
-                                   .abort   = abort_all};
+    mpi->transport = (PwTransport){.nranks    = nranks,
+                                   .processes = true,
+                                   .count     = 1,
+                                   .awaited   = -1,
+                                   .begin     = begin_step,
+                                   .send      = send_bytes,
+                                   .sent      = wait_for,
+                                   .receive   = receive_bytes,
+                                   .wait      = wait_for,
+                                   .poll      = poll_library,
+                                   .close     = close_mpi,
+                                   .abort     = abort_all};
     start_mpi(mpi, nranks);
     mpi->here = calloc((size_t)nranks, sizeof *mpi->here);
     if (!mpi->here || !make_room(mpi, 0, error))

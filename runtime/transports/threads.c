@@ -38,7 +38,6 @@ typedef struct Side {
 
 typedef struct Threads {
     PwTransport transport; /* first: the interface's pointer is this one                       */
-    int         nranks;
     bool        spin;
     Queue      *queues; /* [from][to]                                                          */
     Side       *sides;  /* [rank]                                                              */
@@ -90,7 +89,7 @@ static void send_bytes(PwTransport *transport, int rank, int peer, int message, 
                        int64_t count)
 {
     Threads *threads                    = (Threads *)transport;
-    Queue   *queue                      = &threads->queues[rank * threads->nranks + peer];
+    Queue   *queue                      = &threads->queues[rank * threads->transport.nranks + peer];
     Entry   *entry                      = &queue->entries[queue->sent++];
     entry->from                         = bytes;
     entry->sent_bytes                   = count;
@@ -102,7 +101,7 @@ static void receive_bytes(PwTransport *transport, int rank, int peer, int messag
                           int64_t count)
 {
     Threads *threads                    = (Threads *)transport;
-    Queue   *queue                      = &threads->queues[peer * threads->nranks + rank];
+    Queue   *queue                      = &threads->queues[peer * threads->transport.nranks + rank];
     Entry   *entry                      = &queue->entries[queue->received++];
     entry->to                           = bytes;
     entry->received_bytes               = count;
@@ -123,15 +122,16 @@ static void wait_for(PwTransport *transport, int rank, int message)
  * the larger. For now `sent` and `received` are those numbers. */
 static void count_messages(Threads *threads, const PwProgram *program)
 {
-    memset(threads->queues, 0, (size_t)(threads->nranks * threads->nranks) * sizeof(Queue));
-    for (int number = 0; number < threads->nranks; number++) {
+    memset(threads->queues, 0,
+           (size_t)(threads->transport.nranks * threads->transport.nranks) * sizeof(Queue));
+    for (int number = 0; number < threads->transport.nranks; number++) {
         const PwRank        *rank = pw_program_rank(program, number);
         const PwInstruction *list = pw_rank_instructions(program, rank);
         for (uint64_t i = 0; i < rank->ninstructions; i++) {
             if (list[i].kind == PW_SEND)
-                threads->queues[number * threads->nranks + list[i].peer].sent++;
+                threads->queues[number * threads->transport.nranks + list[i].peer].sent++;
             if (list[i].kind == PW_RECEIVE)
-                threads->queues[list[i].peer * threads->nranks + number].received++;
+                threads->queues[list[i].peer * threads->transport.nranks + number].received++;
         }
     }
 }
@@ -148,7 +148,7 @@ static bool make_room(Threads *threads, int64_t needed)
 
 static bool make_sides(Threads *threads, const PwProgram *program)
 {
-    for (int i = 0; i < threads->nranks; i++) {
+    for (int i = 0; i < threads->transport.nranks; i++) {
         Side   *side   = &threads->sides[i];
         int64_t needed = pw_rank_messages(program, pw_program_rank(program, i));
         if (needed > side->room) {
@@ -167,7 +167,7 @@ static bool make_sides(Threads *threads, const PwProgram *program)
 static bool begin_step(PwTransport *transport, const PwProgram *program, PwError *error)
 {
     Threads *threads = (Threads *)transport;
-    int      pairs   = threads->nranks * threads->nranks;
+    int      pairs   = threads->transport.nranks * threads->transport.nranks;
     int64_t  total   = 0;
     count_messages(threads, program);
     for (Queue *queue = threads->queues; queue < threads->queues + pairs; queue++) {
@@ -193,7 +193,7 @@ static void poll_nothing(PwTransport *transport)
 static void close_threads(PwTransport *transport)
 {
     Threads *threads = (Threads *)transport;
-    for (int i = 0; threads->sides && i < threads->nranks; i++)
+    for (int i = 0; threads->sides && i < threads->transport.nranks; i++)
         free(threads->sides[i].entry);
     free(threads->here);
     free(threads->sides);
@@ -219,7 +219,6 @@ PwTransport *pw_threads_open(int nranks, bool spin)
                                        .wait    = wait_for,
                                        .poll    = poll_nothing,
                                        .close   = close_threads},
-                         .nranks    = nranks,
                          .spin      = spin,
                          .queues    = calloc((size_t)(nranks * nranks), sizeof(Queue)),
                          .sides     = aligned_alloc(64, (size_t)nranks * sizeof(Side)),

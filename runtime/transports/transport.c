@@ -1,4 +1,4 @@
-/* transport: which one, and what processes do together outside of steps, from its four functions.
+/* transport: the table of them, and what processes do together outside of steps, from its four functions.
  * Linear in the number of processes, which is small; programs and saved states pass here, nothing
  * that a step waits for. */
 #include "runtime/transports/transport.h"
@@ -6,45 +6,82 @@
 #include <dlfcn.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static PwTransport *open_library(const char *folder, int nranks, PwError *error)
+typedef struct Kind {
+    const char *name;
+    PwTransport *(*open)(int      nranks,
+                         PwError *error); /* NULL: transport_NAME.so beside the trainer */
+    const char
+        *sizes[2]; /* variables in which its launchers tell a process how many there are     */
+} Kind;
+
+static PwTransport *open_threads(int nranks, PwError *error)
+{
+    PwTransport *transport = pw_threads_open(nranks, nranks <= pw_cores());
+    if (!transport)
+        pw_fail(error, "no memory for %d ranks", nranks);
+    return transport;
+}
+
+/* The first is what is taken where nothing else is asked for. */
+static const Kind kinds[] = {
+    {"threads", open_threads, {NULL}},
+    {"mpi", NULL, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}},
+};
+enum { NKINDS = sizeof kinds / sizeof *kinds, NSIZES = sizeof kinds->sizes / sizeof *kinds->sizes };
+
+static PwTransport *open_library(const char *name, const char *folder, int nranks, PwError *error)
 {
     char path[PW_PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/transport_mpi.so", folder) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/transport_%s.so", folder, name) >= (int)sizeof path)
         return pw_input(error, "%.200s...: the path is too long", folder), NULL;
     if (access(path, F_OK) != 0)
         return pw_input(error,
-                        "--transport mpi: there is no %s; %s/build --mpi makes it, with mpicc or "
-                        "what MPICC names",
-                        path, folder),
+                        "--transport %s: there is no %s; %s/build --%s makes it (docs/ARTIFACT.md "
+                        "says with what)",
+                        name, path, folder, name),
                NULL;
     /* Global: some MPI libraries load parts that look for the library's own functions. */
-    void *library                        = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-    PwTransport *(*open)(int, PwError *) = NULL;
+    void               *library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+    PwTransportLibrary *open    = NULL;
     if (library)
-        *(void **)&open = dlsym(library, PW_MPI_OPEN);
+        *(void **)&open = dlsym(library, PW_TRANSPORT_LIBRARY);
     if (!open)
-        return pw_input(error, "--transport mpi: %s", dlerror()), NULL;
-    return open(nranks, error);
+        return pw_input(error, "--transport %s: %s", name, dlerror()), NULL;
+    return open(PW_TRANSPORT_VERSION, nranks, error);
 }
 
 PwTransport *pw_transport_open(const char *name, const char *folder, int nranks, PwError *error)
 {
-    PwTransport *transport = NULL;
-    if (strcmp(name, "threads") == 0) {
-        transport = pw_threads_open(nranks, nranks <= pw_cores());
-        if (!transport)
-            pw_fail(error, "no memory for %d ranks", nranks);
-    } else if (strcmp(name, "mpi") == 0) {
-        transport = open_library(folder, nranks, error);
-    } else {
-        pw_input(error, "--transport: found \"%s\", expected threads or mpi", name);
+    const Kind *kind = kinds;
+    char        names[200];
+    int         length = 0;
+    while (kind < kinds + NKINDS && strcmp(name, kind->name) != 0) {
+        length += snprintf(names + length, sizeof names - (size_t)length, "%s%s",
+                           kind > kinds ? " or " : "", kind->name);
+        kind++;
     }
-    if (transport && transport->abort)
+    if (kind == kinds + NKINDS)
+        return pw_input(error, "--transport: found \"%s\", expected %s", name, names), NULL;
+    PwTransport *transport =
+        kind->open ? kind->open(nranks, error) : open_library(name, folder, nranks, error);
+    if (transport && transport->processes)
         pw_die_together(transport->first, transport->abort);
     return transport;
+}
+
+const char *pw_transport_by_launcher(void)
+{
+    for (const Kind *kind = kinds; kind < kinds + NKINDS; kind++)
+        for (int i = 0; i < NSIZES && kind->sizes[i]; i++) {
+            const char *processes = getenv(kind->sizes[i]);
+            if (processes && atoi(processes) > 1)
+                return kind->name;
+        }
+    return kinds->name;
 }
 
 int pw_cores(void)

@@ -1,4 +1,5 @@
-/* transport: what carries messages between ranks. All entries are required.
+/* transport: what carries messages between ranks. All entries are required but
+ * `abort`, which only processes have.
  * Each ordered pair of ranks is one queue; its sends and receives match in program order, and an
  * entry is carried only when both sides have reached it and all earlier ones are done. `send` and
  * `receive` begin and go on; `sent` and `wait` return when the bytes are free, or there. A message
@@ -20,6 +21,7 @@ typedef struct PwTransport PwTransport;
 struct PwTransport {
     char        name[120]; /* for people: "threads"                                        */
     int         nranks;
+    bool        processes; /* ranks are processes: pw_die must end the others too               */
     int         first, count; /* ranks [first, first + count) are of this process: all, or one */
     const bool *here;         /* [nranks] is the rank on this machine?                        */
     int         ncores;       /* of this machine, that ranks on it may use                    */
@@ -38,19 +40,25 @@ struct PwTransport {
     void (*poll)(PwTransport *transport);
     /* All ranks have come to their end; for a failure there is pw_die. */
     void (*close)(PwTransport *transport);
-    void (*abort)(int status); /* ends the other processes; NULL: there are none                */
+    void (*abort)(int status); /* ends the other processes                                        */
 };
 
-/* By name: "threads", or "mpi", a library beside the trainer: FOLDER/transport_mpi.so. NULL on
- * error. Where ranks are processes, from now on pw_die ends them all. */
+/* By name: one of the table in transport.c. Some are a library beside the trainer, in `folder`. NULL
+ * on error. Where ranks are processes, from now on pw_die ends them all. */
 PwTransport *pw_transport_open(const char *name, const char *folder, int nranks, PwError *error);
+
+/* The transport whose launcher started this process as one of several; else the first of the table. */
+const char *pw_transport_by_launcher(void);
 
 /* Ranks are threads of this process. `spin`: there is a core for each of them. NULL: no memory. */
 PwTransport *pw_threads_open(int nranks, bool spin);
 
-/* What transport_mpi.so defines. */
-#define PW_MPI_OPEN "pw_mpi_open"
-PwTransport *pw_mpi_open(int nranks, PwError *error);
+/* What a transport_NAME.so defines under this name. It refuses another version than its own: it may
+ * be older than the trainer beside it. To be counted up where PwTransport or PwProgram change. */
+#define PW_TRANSPORT_LIBRARY "pw_library_open"
+enum { PW_TRANSPORT_VERSION = 1 };
+typedef PwTransport *PwTransportLibrary(int version, int nranks, PwError *error);
+PwTransportLibrary   pw_library_open;
 
 static inline bool pw_is_mine(const PwTransport *transport, int rank)
 {

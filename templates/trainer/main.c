@@ -25,6 +25,8 @@ static bool run_mode(const PwOptions *options, PwTransport *transport, PwError *
     case PW_MODE_HELP:
         fputs(pw_options_help(), stdout);
         return true;
+    case PW_MODE_NONE:
+        break;
     }
     return false;
 }

@@ -93,6 +93,13 @@ expect 0 "$launcher" -n "$ranks" trainer/train --evaluate --json --out together 
     --evaluation stored/evaluate.pw --transport mpi
 cmp said.txt expected.txt
 
+# The library is what the build script made.
+expect 0 "$PIPEWRIGHT" verify trainer
+cp -r trainer changed
+flip changed/transport_mpi.so
+expect 2 "$PIPEWRIGHT" verify changed
+says "transport_mpi.so: found SHA-256"
+
 # What is wrong is said once, and ends all.
 train="trainer/train $arguments --out stopped"
 expect 2 "$launcher" -n $((ranks + 1)) $train

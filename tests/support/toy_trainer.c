@@ -149,8 +149,6 @@ const PwJob *toy_job(int nranks)
                                .tokens_hash   = "",
                                .prompt_hash   = "",
                                .nranks        = nranks,
-                               .layers        = 1,
-                               .hidden        = 1,
                                .heads         = 1,
                                .kv_heads      = 1,
                                .head_dim      = 2,

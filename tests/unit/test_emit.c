@@ -102,7 +102,7 @@ Test(emit, says_what_the_job_says)
     cr_expect_str_eq(job->job_hash, "abc");
     cr_expect_str_eq(job->data_hash, "");
     cr_expect_eq(strlen(job->code_hash), 64u);
-    cr_expect(job->nranks == 2 && job->hidden == 32 && job->context == 256 && job->steps == 12);
+    cr_expect(job->nranks == 2 && job->kv_heads == 2 && job->context == 256 && job->steps == 12);
     cr_expect(job->seed == 18446744073709551615u && job->curve == 2 && job->learning_rate == 1e-3);
     cr_expect_eq(job->rope_frequency[0], 1);
     cr_expect_eq(job->ncodelets, setup.codelets->count);
