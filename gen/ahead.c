@@ -1,15 +1,15 @@
 /* ahead: see ahead.h. */
 #include "gen/ahead.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
-#include <errno.h>
 
 #include "gen/base/hash.h"
 #include "gen/base/process.h"

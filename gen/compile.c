@@ -1,7 +1,6 @@
 /* compile: see compile.h. */
 #include "gen/compile.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 

@@ -36,17 +36,18 @@ static void load(const PwStep *step, const PwInstruction *instruction, const PwO
 
 static void call(const PwStep *step, const PwInstruction *instruction, const PwOperand *operands)
 {
-    const PwJob *job  = step->worker->job;
-    PwCall       what = {.arena  = step->worker->arena.at,
-                         .tokens = instruction->tokens,
-                         .segments = pw_rank_segments(step->program, step->rank) + instruction->segment,
-                         .nsegments  = instruction->nsegments,
-                         .flags      = instruction->flags,
-                         .heads      = (int32_t)job->heads,
-                         .kv_heads   = (int32_t)job->kv_heads,
-                         .vocabulary = job->vocabulary,
-                         .count      = instruction->count,
-                         .step       = step->numbers};
+    const PwJob     *job      = step->worker->job;
+    const PwSegment *segments = pw_rank_segments(step->program, step->rank);
+    PwCall           what     = {.arena      = step->worker->arena.at,
+                                 .tokens     = instruction->tokens,
+                                 .segments   = segments + instruction->segment,
+                                 .nsegments  = instruction->nsegments,
+                                 .flags      = instruction->flags,
+                                 .heads      = (int32_t)job->heads,
+                                 .kv_heads   = (int32_t)job->kv_heads,
+                                 .vocabulary = job->vocabulary,
+                                 .count      = instruction->count,
+                                 .step       = step->numbers};
     for (uint32_t i = 0; i < instruction->noperands; i++)
         what.at[i] = operand_at(step, &operands[i]);
     job->codelets[instruction->codelet].run(&what);

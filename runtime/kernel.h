@@ -85,8 +85,8 @@ static inline int64_t pw_align(int64_t bytes)
     return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
 }
 
-/* The next place in a codelet's scratch, for so many rows. The sizes are those of the codelet table:
- * CodeletTemporary of gen/forms/codelets.h. */
+/* The next place in a codelet's scratch, for so many rows. The sizes are those of the codelet
+ * table: CodeletTemporary of gen/forms/codelets.h. */
 static inline void *pw_take(unsigned char **scratch, int64_t rows, int64_t row_bytes)
 {
     void *at = *scratch;

@@ -39,9 +39,9 @@ bool pw_team_memory(const PwTeam *team, const int64_t *bytes, PwError *error);
 bool pw_team_step(PwTeam *team, const PwProgram *program, const PwStepNumbers *numbers,
                   PwRecord *records, PwError *error);
 
-/* Sums after a step, the same in every process: of the sequences' losses in order; the clip's factor
- * and norm, where the program has one (else 1 and 0). Both come from the first rank that has them.
- */
+/* Sums after a step, the same in every process: of the sequences' losses in order; the clip's
+ * factor and norm, where the program has one (else 1 and 0). Both come from the first rank that has
+ * them. */
 typedef struct PwOutcome {
     double loss_sum, factor, norm;
     bool   clipped; /* the program has a clip                                                  */

@@ -16,8 +16,9 @@
 
 enum { BYTE_VOCABULARY = 257 };
 
-/* Other tokens are another training; another toolchain computes other bits; other code is a changed
- * policy or cadence, and only noted. `tokens`: the hash of the .bin to go on with, "": not known. */
+/* Other tokens are another training; another toolchain computes other bits; other code is a
+ * changed policy or cadence, and only noted. `tokens`: the hash of the .bin to go on with, "": not
+ * known. */
 static bool check_state(const PwSavedState *state, const PwOptions *options, const char *tokens,
                         PwError *error)
 {

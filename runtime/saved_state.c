@@ -161,9 +161,9 @@ static bool state_path(char path[PW_PATH_MAX], const char *states, int64_t step,
 }
 
 /* After a save: the newest ones stay, and every K-th. States beyond `before`, where the run stood
- * until now, did not hold, or it would have gone on from them. They do not count as kept; those that
- * the run has passed now go, those still ahead of it stay for who wants to look at them. What cannot
- * be removed is reported and stays: the new state is whole. */
+ * until now, did not hold, or it would have gone on from them. They do not count as kept; those
+ * that the run has passed now go, those still ahead of it stay for who wants to look at them. What
+ * cannot be removed is reported and stays: the new state is whole. */
 static void remove_old(const PwJob *job, const char *states, int64_t before, int64_t saved)
 {
     PwError   error = {{0}, 0};

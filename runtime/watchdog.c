@@ -14,8 +14,8 @@ typedef struct Sight { /* where all ranks are, in one number that changes when a
     int      running;
 } Sight;
 
-/* Between steps others wait for the leader, and it for the planner or the disk, as long as it takes;
- * but nothing that it waits for there takes long. */
+/* Between steps others wait for the leader, and it for the planner or the disk, as long as it
+ * takes; but nothing that it waits for there takes long. */
 static bool leader_waits(const PwTransport *transport)
 {
     return pw_leads(transport) && transport->awaited >= 0;

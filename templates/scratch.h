@@ -1,7 +1,7 @@
 /* scratch.h: bytes of scratch that the kernels take, for the codelet table and for the kernels.
- * Numbers of the model's shapes and of the size of a real, the same for every vector width. The need
- * is `fixed + token * rows`, where no more rows than the kernel's blocks have are counted; its last
- * byte is written in every call, so that what is declared is what is used. */
+ * Numbers of the model's shapes and of the size of a real, the same for every vector width. The
+ * need is `fixed + token * rows`, where no more rows than the kernel's blocks have are counted; its
+ * last byte is written in every call, so that what is declared is what is used. */
 #ifndef PW_SCRATCH_H
 #define PW_SCRATCH_H
 

@@ -27,9 +27,9 @@ bool file_out_write(FileOut *out, const void *bytes, size_t count, Error *error)
 bool file_out_finish(FileOut *out, Error *error);
 void file_out_abandon(FileOut *out);
 
-/* The next line of a stream, with its end where it has one; of a line longer than `limit`, its first
- * limit + 1 bytes, and no more is read. False: there is none; ferror says whether it could not be
- * read. A line's memory, at first {0}, is the region's and serves the next one again. */
+/* The next line of a stream, with its end where it has one; of a line longer than `limit`, its
+ * first limit + 1 bytes, and no more is read. False: there is none; ferror says whether it could
+ * not be read. A line's memory, at first {0}, is the region's and serves the next one again. */
 typedef struct FileLine {
     char  *at;
     size_t length, room;

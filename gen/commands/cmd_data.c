@@ -63,7 +63,8 @@ const Command command_data = {
     .max_words = 1,
     .summary   = "turn the job's documents into tokens, once",
     .details   = "Writes a token set in Megatron's indexed format beside the job file, as "
-                 "JOB.data/tokens.idx and .bin. Does nothing where it was made from the same files.",
+                 "JOB.data/tokens.idx and .bin. Does nothing where it was made from the same "
+                 "files.",
     .options   = options,
     .run       = run,
 };

@@ -73,8 +73,8 @@ static bool is_copied(const char *name)
     return false;
 }
 
-/* Prints the files that differ and are copied, or those that follow from what was put in; the number
- * of them. `quiet`: only counts. */
+/* Prints the files that differ and are copied, or those that follow from what was put in; the
+ * number of them. `quiet`: only counts. */
 static int diff_files(json_t *a, json_t *b, bool copied, bool quiet)
 {
     int         count = 0;

@@ -1,4 +1,5 @@
-/* prove: programs of all ranks, as a listing or stored: proven, or the instruction that is wrong. */
+/* prove: programs of all ranks, as a listing or stored: proven, or the instruction that is
+ * wrong. */
 #include <stdio.h>
 #include <string.h>
 

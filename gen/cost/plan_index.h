@@ -1,5 +1,5 @@
-/* plan_index: which operations stand in a plan's orders, by chunk and stage. What an operation costs
- * depends on it: B is without dw where W stands apart, without rebuilding where R does. */
+/* plan_index: which operations stand in a plan's orders, by chunk and stage. What an operation
+ * costs depends on it: B is without dw where W stands apart, without rebuilding where R does. */
 #ifndef PIPEWRIGHT_PLAN_INDEX_H
 #define PIPEWRIGHT_PLAN_INDEX_H
 

@@ -3,8 +3,6 @@
  * stage's layers on average, so that over all of the stage's halves they add up. */
 #include "gen/cost/predict.h"
 
-#include <string.h>
-
 #include "gen/cost/bound.h"
 #include "gen/cost/ending.h"
 #include "gen/cost/plan_index.h"
@@ -197,8 +195,8 @@ static ChunkCosts chunk_costs(Region *region, const Plan *plan, int k, const Pri
     return costs;
 }
 
-/* What the step takes beyond the rule's last end: weights that operations wait for, and what follows
- * the operations; nothing for chunks that have no orders yet. */
+/* What the step takes beyond the rule's last end: weights that operations wait for, and what
+ * follows the operations; nothing for chunks that have no orders yet. */
 static void price_end(Region *region, const Plan *plan, const Pricing *pricing, PlanCosts *costs)
 {
     double *ends = REGION_ARRAY(region, double, plan->nranks);

@@ -1,4 +1,5 @@
-/* simulate: a program's run by the cost table; `simulate` itself is a pass of gen/step/step_passes.h. */
+/* simulate: a program's run by the cost table; `simulate` itself is a pass of
+ * gen/step/step_passes.h. */
 #ifndef PIPEWRIGHT_SIMULATE_H
 #define PIPEWRIGHT_SIMULATE_H
 

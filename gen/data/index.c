@@ -299,10 +299,12 @@ bool index_check_tokens(const TokenIndex *index, int64_t vocabulary, Error *erro
     Region     *region = region_new();
     const char *path   = region_format(region, "%s.bin", index->prefix);
     FILE       *stream = fopen(path, "rb");
-    bool        right  = stream ? check_stream(stream, path, index, vocabulary, error)
-                                : error_input(error, "%s: cannot be read: %s", path, strerror(errno));
-    if (stream)
+    bool        right  = false;
+    if (stream) {
+        right = check_stream(stream, path, index, vocabulary, error);
         fclose(stream);
+    } else
+        error_input(error, "%s: cannot be read: %s", path, strerror(errno));
     region_free(region);
     return right;
 }

@@ -1,4 +1,5 @@
-/* plan: prints `pipewright-plan-1`, the four decisions of one step as JSON, as docs/PLAN.md has it. */
+/* plan: prints `pipewright-plan-1`, the four decisions of one step as JSON, as docs/PLAN.md has
+ * it. */
 #include "gen/forms/plan.h"
 
 #include <inttypes.h>

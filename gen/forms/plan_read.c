@@ -370,13 +370,13 @@ Plan *plan_from_json(Region *region, const json_t *tree, const char *name, int64
 {
     if (layers < 0 || layers > MOST_LAYERS)
         bug("a model of %" PRId64 " layers", layers);
+    if (!json_is_object(tree))
+        return error_input(error, "%s: a plan is an object", name), NULL;
     Fields at               = {region, tree, name, "", error};
     Plan  *plan             = REGION_NEW(region, Plan);
     plan->predicted.seconds = -1;
     plan->layers            = layers;
-    bool good               = json_is_object(tree) ? read_plan(&at, layers, plan)
-                                                   : error_input(error, "%s: a plan is an object", name);
-    return good ? plan : NULL;
+    return read_plan(&at, layers, plan) ? plan : NULL;
 }
 
 Plan *plan_read(Region *region, const char *text, const char *name, int64_t layers, Error *error)

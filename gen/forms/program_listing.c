@@ -15,7 +15,6 @@
  * brackets, and addresses behind @, are for people; the reader takes places from the buffers' lines
  * and refuses an address that says otherwise. program_listing_read.c reads it back. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "gen/forms/program.h"
 

@@ -4,7 +4,6 @@
  * A listing may be written by hand: numbers of instructions, addresses, what stands in brackets,
  * the order, and every field whose value is the usual one may be left out. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

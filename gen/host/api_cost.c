@@ -1,5 +1,5 @@
-/* api_cost: the cost model, the byte count and the solvers, as functions for policies; and the table
- * of all that they get. */
+/* api_cost: the cost model, the byte count and the solvers, as functions for policies; and the
+ * table of all that they get. */
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* sandbox_budget: counts instructions and bytes, so that a script ends, or does not, in the same place
- * everywhere; and ends the child where they are used up. */
+/* sandbox_budget: counts instructions and bytes, so that a script ends, or does not, in the same
+ * place everywhere; and ends the child where they are used up. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

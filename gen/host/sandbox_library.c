@@ -177,8 +177,8 @@ static int nearest(lua_State *lua)
     return 1;
 }
 
-/* The builtins become the state's globals, the users' globals stand in the registry; Lua's own libraries stay reachable
- * only for lua/sandbox.lua. */
+/* The builtins become the state's globals, the users' globals stand in the registry; Lua's own
+ * libraries stay reachable only for lua/sandbox.lua. */
 void library_open(lua_State *lua)
 {
     static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base},

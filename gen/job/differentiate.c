@@ -167,13 +167,14 @@ static void count_work(Builder *builder, const Bound *bound, const char *kernel,
 {
     const Model       *model  = builder->walk->model;
     const ModelWeight *weight = weight_of(builder->walk, bound);
-    KernelWork         work   = kernel_work(kernel, (KernelShape){.out = weight ? weight->rows : 0,
-                                                                  .in  = weight ? weight->columns : 0,
-                                                                  .width      = width,
-                                                                  .heads      = model->heads,
-                                                                  .head_dim   = model->head_dim,
-                                                                  .vocabulary = model->vocabulary,
-                                                                  .real_bytes = builder->walk->real_bytes});
+    KernelShape        shape  = {.out        = weight ? weight->rows : 0,
+                                 .in         = weight ? weight->columns : 0,
+                                 .width      = width,
+                                 .heads      = model->heads,
+                                 .head_dim   = model->head_dim,
+                                 .vocabulary = model->vocabulary,
+                                 .real_bytes = builder->walk->real_bytes};
+    KernelWork         work   = kernel_work(kernel, shape);
     builder->codelet->flops_per_token += work.flops_per_token;
     builder->codelet->flops_per_pair += work.flops_per_pair;
     if (work.token_scratch || work.fixed_scratch)

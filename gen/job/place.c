@@ -122,9 +122,11 @@ Layout *place(Region *region, const Job *job, const Model *model, const Codelets
                                            model->layers));
         return NULL;
     }
-    int    *border     = job->stage_layers ? given_borders(region, job)
-                                           : divide(region, half_seconds(region, job, &pricing, lengths),
-                                                    halves, job->nstages);
+    int *border;
+    if (job->stage_layers)
+        border = given_borders(region, job);
+    else
+        border = divide(region, half_seconds(region, job, &pricing, lengths), halves, job->nstages);
     Layout *layout     = REGION_NEW(region, Layout);
     layout->nranks     = job->nranks;
     layout->nstages    = job->nstages;

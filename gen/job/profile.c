@@ -5,7 +5,6 @@
  *   stands   where tune has not been: beside it, ahead of place
  * A codelet takes a constant, its flops at the machine's rate and its bytes at the memory's. */
 #include <lauxlib.h>
-#include <string.h>
 
 #include "gen/base/fields.h"
 #include "gen/host/sandbox.h"

@@ -3,8 +3,8 @@
  *   writes   the list of points as `train --measure` reads it; from its answer a table of medians
  *   fails    the answer does not read
  *   stands   outside compile_job: its table is an input of later compilations, never of its own
- * Between the two halves the job's own trainer measures (runtime/measuring.c); cmd_tune.c builds and
- * starts it. */
+ * Between the two halves the job's own trainer measures (runtime/measuring.c); cmd_tune.c builds
+ * and starts it. */
 #ifndef PIPEWRIGHT_TUNE_H
 #define PIPEWRIGHT_TUNE_H
 

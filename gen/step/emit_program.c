@@ -5,7 +5,6 @@
 #include "gen/step/emit_program.h"
 
 #include <stdarg.h>
-#include <string.h>
 
 enum { MARGIN = 100, INDENT = 9 };
 

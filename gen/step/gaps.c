@@ -1,6 +1,6 @@
 /* gaps: see the header. A walk over all that lives beside a buffer would make the time of allocate
  * grow with the square of a step. Here runs of PER_LEAF operations are the leaves of a binary tree
- * (a segment tree: leaf i is node `nleaves + i`, the parent of node n is n / 2). What is taken stands
+ * (a segment tree: leaf i is node `nleaves + i`, node n's parent is n / 2). What is taken stands
  *   in the leaves of its first and its last instruction, with both: `edges`;
  *   on the few largest nodes that together are the leaves between them: `throughout`;
  *   on all of these nodes and on all above: `sometime`.

@@ -4,7 +4,6 @@
 #include "gen/step/lives.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "gen/step/touch.h"
 

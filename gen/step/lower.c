@@ -20,10 +20,11 @@ static void add_statics(Lowering *lowering, int rank)
                                             .peak_instruction = -1};
     lowering->writers[rank] = (RankWriter){.rank = to, .number = rank};
     for (int i = 0; i < from->nbuffers; i++) {
-        int64_t rows                 = static_rows(lowering, &from->buffers[i]);
-        int     added                = lower_add_buffer(lowering->region, &lowering->writers[rank],
-                                                        from->buffers[i].name, rows, from->buffers[i].bytes / rows);
-        to->buffers[added].offset    = from->buffers[i].offset;
+        const StaticBuffer *buffer = &from->buffers[i];
+        int64_t             rows   = static_rows(lowering, buffer);
+        int added = lower_add_buffer(lowering->region, &lowering->writers[rank], buffer->name, rows,
+                                     buffer->bytes / rows);
+        to->buffers[added].offset    = buffer->offset;
         to->buffers[added].is_static = true;
     }
 }

@@ -233,20 +233,28 @@ static bool find_one(Call *call, Span span, const Operand *operand)
     return add_span(call, span);
 }
 
+static bool find_rows(Call *call, Span span, const Operand *bound)
+{
+    switch (span.operand->rows) {
+    case ROWS_CONTEXT:
+        return find_context_rows(call, span);
+    case ROWS_TOKEN:
+        return find_token_rows(call, span, bound);
+    case ROWS_SEGMENT:
+        return find_segment_rows(call, span, bound);
+    default:
+        return find_one(call, span, bound);
+    }
+}
+
 static bool find_spans(Call *call)
 {
-    const Prover *prover = call->site.prover;
+    const Instruction *instruction = call->site.instruction;
     for (int i = 0; i < call->codelet->noperands; i++) {
-        const CodeletOperand *operand = &call->codelet->operands[i];
-        const Operand        *bound   = &call->site.instruction->operands[i];
-        Span                  span    = {.operand = operand,
-                                         .name = prover->operand_name[call->site.instruction->codelet][i],
-                                         .segment = -1};
-        bool                  found = operand->rows == ROWS_CONTEXT ? find_context_rows(call, span)
-                                      : operand->rows == ROWS_TOKEN ? find_token_rows(call, span, bound)
-                                      : operand->rows == ROWS_SEGMENT ? find_segment_rows(call, span, bound)
-                                                                      : find_one(call, span, bound);
-        if (!found)
+        Span span = {.operand = &call->codelet->operands[i],
+                     .name    = call->site.prover->operand_name[instruction->codelet][i],
+                     .segment = -1};
+        if (!find_rows(call, span, &instruction->operands[i]))
             return false;
     }
     return true;

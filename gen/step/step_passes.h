@@ -1,6 +1,6 @@
-/* step_passes: for every step, in their order: each a function from one form to the next that changes nothing
- * else. gen/compile.c calls them; none calls another. All allocate from `region` and return NULL or
- * false with `error` filled in. */
+/* step_passes: for every step, in their order: each a function from one form to the next that
+ * changes nothing else. gen/compile.c calls them; none calls another. All allocate from `region`
+ * and return NULL or false with `error` filled in. */
 #ifndef PIPEWRIGHT_STEP_PASSES_H
 #define PIPEWRIGHT_STEP_PASSES_H
 
@@ -32,8 +32,8 @@ Program *expand_generate(Region *region, int64_t prompt, int64_t tokens, const M
 
 /* Adds send, sent, receive, wait, and the global order. */
 bool communicate(Program *program, const Codelets *codelets, Error *error);
-/* Posts receives up to `ahead` operations earlier; moves `sent`s to where, by the cost table, they do
- * not wait. `cost` NULL: they stay. */
+/* Posts receives up to `ahead` operations earlier; moves `sent`s to where, by the cost table, they
+ * do not wait. `cost` NULL: they stay. */
 bool overlap(Program *program, const Codelets *codelets, const Cost *cost, int ahead, Error *error);
 /* Adds addresses; the peak is known. Peak above capacity: error_input, program->ranks[].peak
  * set. */

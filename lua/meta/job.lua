@@ -121,7 +121,8 @@ function token_set(prefix) end
 ---@type Lengths
 lengths = {}
 
----@param fields { ranks: integer?, memory: integer|string?, precision: "float"|"double"? } memory of one rank: "1 GiB"
+--- `memory` is that of one rank: "1 GiB".
+---@param fields { ranks: integer?, memory: integer|string?, precision: "float"|"double"? }
 ---@return Cluster
 function cpu(fields) end
 

@@ -1,8 +1,9 @@
---- ChunkFlow (Yuan et al. 2025, arXiv 2503.02356): chunks of one size. Longer sequences are cut into
---- chains of them, shorter ones packed. Of a chain only the last K chunks keep what backward needs;
---- the earlier ones keep their layers' inputs and are forwarded again, just before their backward.
---- Departs from it in two ways: an earlier chunk's backward comes in falling order, since the
---- gradients of keys and values ask for that; its layers' inputs stay instead of only its first.
+--- ChunkFlow (Yuan et al. 2025, arXiv 2503.02356): chunks of one size. Longer sequences are cut
+--- into chains of them, shorter ones packed. Of a chain only the last K chunks keep what backward
+--- needs; the earlier ones keep their layers' inputs and are forwarded again, just before their
+--- backward. Departs from it in two ways: an earlier chunk's backward comes in falling order, since
+--- the gradients of keys and values ask for that; its layers' inputs stay instead of only its
+--- first.
 local chunking, orders, plan = pw.chunking, pw.orders, pw.plan
 
 --- For each chunk its number in its chain, from 0, and how many the chain has.
@@ -18,7 +19,7 @@ end
 
 return policy {
   name    = "chunkflow",
-  options = { chunk = { 0, least = 0 },                     -- tokens in a chunk; 0: a quarter context
+  options = { chunk = { 0, least = 0 },                     -- tokens in a chunk; 0: context / 4
               keep = { 1, least = 0 } },                    -- K: chunks of a chain that keep all
   --- @param batch Batch
   --- @param layout Layout

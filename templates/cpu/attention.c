@@ -296,9 +296,10 @@ static void find_delta(real *delta, const real *dout, const real *o, int64_t cou
         Vec sum = {0};
         for (int j = 0; j < HEAD_DIM; j += LANES) {
             int part = (int)smaller(LANES, HEAD_DIM - j);
-            sum      = part == LANES
-                           ? vec_fma(vec_load(dout + j), vec_load(o + j), sum)
-                           : vec_fma(vec_load_part(dout + j, part), vec_load_part(o + j, part), sum);
+            if (part == LANES)
+                sum = vec_fma(vec_load(dout + j), vec_load(o + j), sum);
+            else
+                sum = vec_fma(vec_load_part(dout + j, part), vec_load_part(o + j, part), sum);
         }
         delta[n] = vec_sum(sum);
     }

@@ -2,8 +2,8 @@
  * in the form of Qwen3): one gain for all heads of queries, one for those of keys.
  *   x, y, dx, dy [n][QKV]: queries, keys, and values, which pass;  scale [n][HEADS + KV_HEADS]:
  *   1 / rms, kept for backward;  gains and their gradients [HEAD_DIM]
- * With u = gain * dy:  dx = scale * (u - x * scale^2 * mean(u * x));  dgain += dy * x * scale, added
- * up over BLOCK tokens at a time: rounding grows with their number. */
+ * With u = gain * dy:  dx = scale * (u - x * scale^2 * mean(u * x));  dgain += dy * x * scale,
+ * added up over BLOCK tokens at a time: rounding grows with their number. */
 #include "templates/cpu/kernels.h"
 #include "templates/cpu/vector.h"
 

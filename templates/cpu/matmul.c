@@ -33,7 +33,8 @@ _Static_assert(MATMUL_ROWS % TILE_ROWS == 0, "a block is whole tiles");
 _Static_assert(MATMUL_COLUMNS % TILE_COLUMNS == 0, "a block is whole panels");
 
 /* Rows [i0, i0 + rows) and terms [k0, k0 + depth) of the first factor. Tile after tile,
- * [rows][depth], or [depth][rows] where k is the row of memory; the last one may have fewer rows. */
+ * [rows][depth], or [depth][rows] where k is the row of memory; the last one may have fewer
+ * rows. */
 static void pack_rows(real *to, const Factor *a, int64_t i0, int64_t rows, int64_t k0,
                       int64_t depth)
 {

@@ -29,8 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     if (!root)
         return 0;
     json_error_t where;
-    json_t      *tree = json_loadb((const char *)bytes, count,
-                                   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
+    size_t       flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    json_t      *tree  = json_loadb((const char *)bytes, count, flags, &where);
     if (!tree && json_error_code(&where) != json_error_numeric_overflow)
         abort();
     json_decref(tree);

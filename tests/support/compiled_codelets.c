@@ -39,15 +39,19 @@ static void compile(Region *region, const Emitted *files, const char *folder, Co
                     const char *output)
 {
     const char *precision     = how.real_bytes == 8 ? "-DPW_REAL=double" : "-DPW_REAL=float";
-    char       *arguments[64] = {
-              "cc",      "-std=gnu17", "-O1",   "-march=native", "-ffp-contract=off", "-fno-math-errno",
-              "-shared", "-fPIC",      "-Wall", "-Werror"};
-    int narguments          = 10;
-    arguments[narguments++] = region_copy(region, precision);
-    arguments[narguments++] = "-include";
-    arguments[narguments++] = path_join(region, folder, "shapes.h");
-    arguments[narguments++] = region_format(region, "-I%s", how.source);
-    arguments[narguments++] = region_format(region, "-I%s", folder);
+    char       *arguments[64] = {"cc", "-std=gnu17", "-O1", "-march=native"};
+    int         narguments    = 4;
+    arguments[narguments++]   = "-ffp-contract=off";
+    arguments[narguments++]   = "-fno-math-errno";
+    arguments[narguments++]   = "-shared";
+    arguments[narguments++]   = "-fPIC";
+    arguments[narguments++]   = "-Wall";
+    arguments[narguments++]   = "-Werror";
+    arguments[narguments++]   = region_copy(region, precision);
+    arguments[narguments++]   = "-include";
+    arguments[narguments++]   = path_join(region, folder, "shapes.h");
+    arguments[narguments++]   = region_format(region, "-I%s", how.source);
+    arguments[narguments++]   = region_format(region, "-I%s", folder);
     for (int i = 0; i < files->nfiles; i++)
         if (strstr(files->files[i].name, ".c"))
             arguments[narguments++] = path_join(region, folder, files->files[i].name);
@@ -98,11 +102,13 @@ CodeletRun *codelet_run_new(Region *region, const Model *model, const Codelets *
                             int real_bytes, const char *source)
 {
     CodeletRun *run = REGION_NEW(region, CodeletRun);
-    *run            = (CodeletRun){
-                   .region = region, .model = model, .codelets = codelets, .real_bytes = real_bytes};
-    Emitted files = emit_codelets(run);
-    run->library  = compile_and_load(region, &files, (Compiling){real_bytes, true, source});
-    run->arena    = aligned_alloc(PW_ALIGN, ARENA_BYTES);
+    run->region     = region;
+    run->model      = model;
+    run->codelets   = codelets;
+    run->real_bytes = real_bytes;
+    Emitted files   = emit_codelets(run);
+    run->library    = compile_and_load(region, &files, (Compiling){real_bytes, true, source});
+    run->arena      = aligned_alloc(PW_ALIGN, ARENA_BYTES);
     if (!run->arena)
         give_up("no memory for the arena");
     run->step = (PwStepNumbers){.inverse_weight = 1, .beta1 = 0.9, .beta2 = 0.95};

@@ -1,6 +1,7 @@
 /* The audit: each codelet, compiled, runs on a poisoned and guarded arena. It writes all that the
  * table promises and nothing beyond, uses its scratch to the end, reads nothing that the table does
- * not list, and gives the same bits twice, on few rows and on more than any block of a kernel has. Poison is bytes of ones: a NaN as a real and as a double, -1 as an integer. */
+ * not list, and gives the same bits twice, on few rows and on more than any block of a kernel has.
+ * Poison is bytes of ones: a NaN as a real and as a double, -1 as an integer. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>

@@ -170,7 +170,8 @@ Test(communicate, a_sent_goes_to_where_it_does_not_wait)
            BUFFERS("0") " mark F0\n call make\n writes x=A\n mark F1\n call make\n writes x=B\n"
                            " mark F2\n call make\n writes x=B\n mark F3\n call make\n writes x=B\n"
                            " mark F4\n call make\n writes x=B\n" BUFFERS(
-                            "1") " mark F0\n call use\n reads x=C\n mark F1\n call use\n reads x=A\n");
+                            "1") " mark F0\n call use\n reads x=C\n"
+                                    " mark F1\n call use\n reads x=A\n");
     cr_assert(cost, "%s", error.text);
     cr_expect_str_eq(kinds_of(region, program, toys, 0),
                      "mark make send mark make sent mark make mark make mark make");
