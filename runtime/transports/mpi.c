@@ -8,8 +8,9 @@
  *
  * MPI is called by the rank's thread inside a step and by the main thread outside, never by both at
  * once: MPI_THREAD_SERIALIZED. The one exception is MPI_Abort, which whatever thread fails calls
- * (pw_die), the watchdog's also: after it nothing returns. Waiting is a loop of tests, because MPI_Wait keeps its core busy for
- * as long as it takes, where the planner and other ranks may need it. */
+ * (pw_die), the watchdog's also: after it nothing returns. Waiting is a loop of tests, because
+ * MPI_Wait keeps its core busy for as long as it takes, where the planner and other ranks may need
+ * it. */
 #include <limits.h>
 #include <mpi.h>
 #include <sched.h>

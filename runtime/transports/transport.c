@@ -1,6 +1,6 @@
-/* transport: the table of them, and what processes do together outside of steps, from its four functions.
- * Linear in the number of processes, which is small; programs and saved states pass here, nothing
- * that a step waits for. */
+/* transport: the table of them, and what processes do together outside of steps, from its four
+ * functions. Linear in the number of processes, which is small; programs and saved states pass
+ * here, nothing that a step waits for. */
 #include "runtime/transports/transport.h"
 
 #include <dlfcn.h>

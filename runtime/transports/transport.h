@@ -43,11 +43,12 @@ struct PwTransport {
     void (*abort)(int status); /* ends the other processes                                        */
 };
 
-/* By name: one of the table in transport.c. Some are a library beside the trainer, in `folder`. NULL
- * on error. Where ranks are processes, from now on pw_die ends them all. */
+/* By name: one of the table in transport.c. Some are a library beside the trainer, in `folder`.
+ * NULL on error. Where ranks are processes, from now on pw_die ends them all. */
 PwTransport *pw_transport_open(const char *name, const char *folder, int nranks, PwError *error);
 
-/* The transport whose launcher started this process as one of several; else the first of the table. */
+/* The transport whose launcher started this process as one of several; else the first of the
+ * table. */
 const char *pw_transport_by_launcher(void);
 
 /* Ranks are threads of this process. `spin`: there is a core for each of them. NULL: no memory. */
