@@ -382,7 +382,7 @@ static bool remove_leftovers(Region *region, const char *folder, Error *error)
     char **names = file_names(region, parent, &count, error);
     for (int i = 0; names && i < count; i++) {
         const char *end = names[i] + length;
-        if (strncmp(names[i], name, length) ||
+        if (strncmp(names[i], name, length) != 0 ||
             (strncmp(end, BEING_MADE, 5) != 0 && (strncmp(end, MOVED_ASIDE, 5) != 0 || !in_place)))
             continue;
         long owner = strtol(end + 5, NULL, 10);

@@ -45,6 +45,7 @@ typedef __m256 Vector;
 typedef float Vector __attribute__((vector_size(16)));
 #define FUSED(a, b, c) ((a) * (b) + (c))
 #endif
+enum { PROBE_LANES = sizeof(Vector) / sizeof(float) };
 
 /* Multiply-adds, counted twice each. */
 static double probe(volatile float *sink)
@@ -60,7 +61,7 @@ static double probe(volatile float *sink)
     for (int chain = 1; chain < CHAINS; chain++)
         sum[0] = sum[0] + sum[chain];
     *sink = 0 * sum[0][0];
-    return 2.0 * PROBE_ROUNDS * CHAINS * (sizeof(Vector) / sizeof(float));
+    return 2.0 * PROBE_ROUNDS * CHAINS * PROBE_LANES;
 }
 
 typedef struct Peak {

@@ -60,7 +60,7 @@ static bool find_segments(Call *call)
     int64_t        at, past;
     call->segments  = call->site.instruction->segments;
     call->nsegments = call->site.instruction->nsegments;
-    if (call->nsegments > 0 || goes_by_segments(call->codelet) || !rows)
+    if (call->nsegments != 0 || goes_by_segments(call->codelet) || !rows)
         return true;
     if (!operand_range(call->site, "rows", rows, &at, &past) ||
         !may_touch(call->site, "rows", at, past, false) ||
