@@ -30,6 +30,10 @@ static bool check_header(const PwPrograms *programs, const PwRing *ring, uint64_
     if (ring->slots == 0 || ring->data > file || ring->data < sizeof *ring ||
         ring->slots > (ring->data - sizeof *ring) / sizeof(PwSlot) || ring->data_bytes > RING_MAX)
         return pw_input(error, "%s: the ring's parts lie outside the file", programs->path);
+    /* No bound above: another rank may have run steps between the reads of the two counters. */
+    if (ring->first_step < 0 || ring->written < ring->first_step ||
+        ring->consumed < ring->first_step || ring->finished < -1 || ring->finished > 1)
+        return pw_input(error, "%s: the ring's counters contradict each other", programs->path);
     return true;
 }
 

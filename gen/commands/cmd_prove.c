@@ -19,15 +19,26 @@ static bool read_head(const char *bytes, size_t length, PwRing *ring, const char
     if (length < sizeof *ring || memcmp(bytes, PW_RING_MAGIC, sizeof ring->magic) != 0)
         return error_input(error, "%s: not a ring of programs", path);
     memcpy(ring, bytes, sizeof *ring);
-    return (ring->slots > 0 && ring->slots <= (length - sizeof *ring) / sizeof(PwSlot) &&
-            ring->first_step >= 0 && ring->written >= ring->first_step) ||
-           error_input(error, "%s: the ring's parts lie outside the file", path);
+    if (ring->slots == 0 || ring->slots > (length - sizeof *ring) / sizeof(PwSlot))
+        return error_input(error, "%s: the ring's parts lie outside the file", path);
+    return (ring->first_step >= 0 && ring->consumed >= ring->first_step &&
+            ring->written >= ring->consumed &&
+            (uint64_t)(ring->written - ring->consumed) <= ring->slots) ||
+           error_input(
+               error,
+               "%s: found programs of steps %lld to before %lld, counted from step %lld, in "
+               "%llu slots; the ring's head was changed",
+               path, (long long)ring->consumed, (long long)ring->written,
+               (long long)ring->first_step, (unsigned long long)ring->slots);
 }
 
-/* The program's bytes are where the slot says, and hash to what it says. */
+/* The slot is this step's; the program's bytes are where it says, and hash to what it says. */
 static bool read_slot(Region *region, const char *bytes, size_t length, const PwSlot *slot,
-                      const char *name, Error *error)
+                      int64_t step, const char *name, Error *error)
 {
+    if (slot->step != step)
+        return error_input(error, "%s: its slot holds step %lld's program; the file was changed",
+                           name, (long long)slot->step);
     if (slot->offset > length || slot->bytes > length - slot->offset)
         return error_input(error, "%s: its program lies outside the file", name);
     const char *hash = hash_bytes(region, bytes + slot->offset, slot->bytes);
@@ -44,13 +55,12 @@ static bool prove_stored(const Compilation *job, const char *path, int64_t *coun
     char   *bytes = file_read(file, path, (size_t)1 << 36, &length, error);
     bool    good  = bytes && read_head(bytes, length, &ring, path, error);
     /* What the trainer of a live ring is past may have been overwritten. */
-    int64_t first = good && ring.consumed > ring.first_step ? ring.consumed : ring.first_step;
-    for (int64_t step = first; good && step < ring.written; step++) {
+    for (int64_t step = ring.consumed; good && step < ring.written; step++) {
         Region *region = region_new();
         PwSlot  slot;
         char   *name = region_format(region, "%s: step %lld", path, (long long)step);
         memcpy(&slot, bytes + sizeof ring + (uint64_t)step % ring.slots * sizeof slot, sizeof slot);
-        good = read_slot(region, bytes, length, &slot, name, error);
+        good = read_slot(region, bytes, length, &slot, step, name, error);
         Program *program =
             good ? program_load(region, bytes + slot.offset, slot.bytes, name, job->codelets, error)
                  : NULL;

@@ -91,6 +91,13 @@ expect 0 "$PIPEWRIGHT" verify run
 says "the token set that the programs were made for"
 expect 0 "$PIPEWRIGHT" prove run
 says "proven"
+# One bit of the ring's count of steps, at byte 70: 2^51 steps.
+programs=run/trainer/programs.pw
+cp $programs programs.pw
+printf '\010' | dd of=$programs bs=1 seek=70 conv=notrunc status=none
+expect 2 timeout 60 "$PIPEWRIGHT" prove run
+says "the ring's head was changed"
+cp programs.pw $programs
 expect 2 "$PIPEWRIGHT" prove corpus
 says "found no artifact"
 expect 2 "$PIPEWRIGHT" build job.lua $small --set train.from=nowhere -o nothing

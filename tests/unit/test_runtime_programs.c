@@ -174,6 +174,11 @@ Test(ring, headers_that_lie_are_refused)
         {offsetof(PwRing, data), 8},
         {offsetof(PwRing, data), UINT64_C(1) << 40},
         {offsetof(PwRing, data_bytes), UINT64_MAX},
+        {offsetof(PwRing, first_step), UINT64_C(1) << 63},
+        {offsetof(PwRing, first_step), 4},
+        {offsetof(PwRing, written), UINT64_C(1) << 63},
+        {offsetof(PwRing, consumed), UINT64_C(1) << 63},
+        {offsetof(PwRing, finished), 2},
     };
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         char       folder[64], path[128];
