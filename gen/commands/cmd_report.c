@@ -52,10 +52,24 @@ static void take_line(Region *region, Report *report, json_t *line)
     }
 }
 
+/* A run that is at work, or was cut off, leaves a last line without its end. */
+static void leave_out_unfinished(char *text, size_t length, const char *path)
+{
+    size_t whole = length;
+    while (whole > 0 && text[whole - 1] != '\n')
+        whole--;
+    if (whole < length)
+        fprintf(stderr, "%s: the last line is unfinished and left out\n", path);
+    text[whole] = 0;
+}
+
 static bool read_metrics(Region *region, const char *path, Report *report, Error *error)
 {
-    char *text = file_read(region, path, (size_t)4 << 30, NULL, error), *place = NULL;
-    int   count = 0;
+    size_t length;
+    char  *text = file_read(region, path, (size_t)4 << 30, &length, error), *place = NULL;
+    int    count = 0;
+    if (text)
+        leave_out_unfinished(text, length, path);
     for (char *line = text ? strtok_r(text, "\n", &place) : NULL; line;
          line       = strtok_r(NULL, "\n", &place)) {
         json_error_t where;

@@ -106,6 +106,9 @@ expect 0 "$PIPEWRIGHT" diff run run
 says "0 differences"
 expect 0 "$PIPEWRIGHT" report run
 says "loss "
+printf '{"step": 4, "lo' >>run/metrics.jsonl
+expect 0 "$PIPEWRIGHT" report run
+says "the last line is unfinished and left out"
 expect 2 "$PIPEWRIGHT" report corpus
 says "corpus/metrics.jsonl"
 expect 0 "$PIPEWRIGHT" generate run --prompt alpha --tokens 5 --temperature 0
