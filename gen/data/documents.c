@@ -22,17 +22,26 @@ static const char *data_prefix(Region *region, const Job *job)
     return region_format(region, "%s.data/tokens", path_without(region, job->path, ".lua"));
 }
 
-/* What the token set depends on beside its sources. */
-static const char *hash_of_making(Region *region, const Job *job, const Sources *sources)
+static void add_key(Text *text, const char *field, const char *key)
 {
-    const JobData *data = &job->data;
-    const char    *none = "";
-    const char    *text = region_format(
-           region, "%s\n%s\n%s\n%s\n%s\n%s\n", sources_hash(region, sources, job->folder),
-        data->kind == DATA_JSONL ? "jsonl" : "text", data->text_key ? data->text_key : none,
-        data->prompt_key ? data->prompt_key : none,
-        data->completion_key ? data->completion_key : none, job->model->tokenizer);
-    return hash_bytes(region, text, strlen(text));
+    if (key)
+        text_add(text, ", %s = \"%s\"", field, key);
+}
+
+/* What the job says of the token set: its files, what is read of them, the tokenizer. */
+static const char *described(Region *region, const Job *job)
+{
+    const JobData *data  = &job->data;
+    Text           text  = text_new(region);
+    bool           lines = data->kind == DATA_JSONL;
+    text_add(&text, "%s { files = \"%s\"", lines ? "jsonl" : "text", data->path);
+    if (lines) {
+        add_key(&text, "text", data->text_key);
+        add_key(&text, "prompt", data->prompt_key);
+        add_key(&text, "completion", data->completion_key);
+    }
+    text_add(&text, " } as %s", job->model->tokenizer);
+    return text.at;
 }
 
 static bool check_existing(Region *region, const Job *job, DataReport *report, Error *error)
@@ -55,9 +64,10 @@ static bool check_existing(Region *region, const Job *job, DataReport *report, E
 }
 
 /* The old record goes first and the new one comes last: a set that is half replaced has none. */
-static bool make(Region *region, const Job *job, const Sources *sources, const char *hash,
-                 DataProgress *progress, void *context, DataReport *report, Error *error)
+static bool make(Region *region, const Job *job, const Sources *sources, DataProgress *progress,
+                 void *context, DataReport *report, Error *error)
 {
+    const char      *hash      = sources_hash(region, sources, job->folder);
     const Tokenizer *tokenizer = tokenizer_named(job->model->tokenizer, error);
     if (!tokenizer || !file_make_folders(path_folder(region, report->prefix), error) ||
         !record_remove(region, report->prefix, error) ||
@@ -67,7 +77,7 @@ static bool make(Region *region, const Job *job, const Sources *sources, const c
     report->files     = sources->nfiles;
     report->links     = sources->links;
     TokenIndex *index = index_open(region, report->prefix, error);
-    return index && record_write(region, report, hash, index->hash, error);
+    return index && record_write(region, report, described(region, job), hash, index->hash, error);
 }
 
 bool data_make(Region *region, const Job *job, DataProgress *progress, void *context,
@@ -82,9 +92,9 @@ bool data_make(Region *region, const Job *job, DataProgress *progress, void *con
     Sources sources;
     if (!sources_find(region, path_join(region, job->folder, job->data.path), &sources, error))
         return false;
-    const char *hash = hash_of_making(region, job, &sources);
-    return record_stands(region, hash, report) ||
-           make(region, job, &sources, hash, progress, context, report, error);
+    const char *hash = sources_hash(region, &sources, job->folder);
+    return record_stands(region, described(region, job), hash, report) ||
+           make(region, job, &sources, progress, context, report, error);
 }
 
 static bool open_lengths(Region *region, const Job *job, JobDocuments *documents, Error *error)
@@ -99,15 +109,28 @@ static bool open_lengths(Region *region, const Job *job, JobDocuments *documents
     return documents->lengths != NULL;
 }
 
+/* The documents that the job names today are those of the token set. */
+static bool check_from(Region *region, const Job *job, const char *prefix, Error *error)
+{
+    if (!record_exists(region, prefix))
+        return error_input(error, "%s: its documents are not tokens yet; run `pipewright data %s`",
+                           job->path, job->path);
+    const char *made = record_from(region, prefix), *now = described(region, job);
+    return !strcmp(made, now) ||
+           error_input(error,
+                       "%s: its tokens are made from %s, its data is now %s; run `pipewright data "
+                       "%s`",
+                       job->path, made, now, job->path);
+}
+
 bool data_open(Region *region, const Job *job, JobDocuments *documents, Error *error)
 {
     *documents = (JobDocuments){.name = path_without(region, path_name(job->path), ".lua")};
     if (job->data.kind == DATA_LENGTHS)
         return open_lengths(region, job, documents, error);
     const char *prefix = data_prefix(region, job);
-    if (job->data.kind != DATA_TOKEN_SET && !record_exists(region, prefix))
-        return error_input(error, "%s: its documents are not tokens yet; run `pipewright data %s`",
-                           job->path, job->path);
+    if (job->data.kind != DATA_TOKEN_SET && !check_from(region, job, prefix, error))
+        return false;
     documents->index = index_open(region, prefix, error);
     documents->hash  = documents->index ? documents->index->hash : NULL;
     return documents->index != NULL;

@@ -83,18 +83,18 @@ static void note_bin(json_t *tree, Stamp stamp, const char *hash)
                                   (json_int_t)stamp.modified, "sha256", hash));
 }
 
-bool record_write(Region *region, const DataReport *report, const char *sources,
+bool record_write(Region *region, const DataReport *report, const char *from, const char *sources,
                   const char *index_hash, Error *error)
 {
     Stamp       stamp;
     const char *bin = region_format(region, "%s.bin", report->prefix);
     json_t     *tree =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s*}", "format", FORMAT,
-                  "sources", sources, "index", index_hash, "files", (json_int_t)report->files,
-                  "documents", (json_int_t)report->documents, "tokens", (json_int_t)report->tokens,
-                  "bytes", (json_int_t)report->bytes, "empty", (json_int_t)report->empty, "links",
-                  (json_int_t)report->links, "not_text", (json_int_t)report->not_text,
-                  "first_not_text", report->first_not_text);
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s*}", "format", FORMAT,
+                  "from", from, "sources", sources, "index", index_hash, "files",
+                  (json_int_t)report->files, "documents", (json_int_t)report->documents, "tokens",
+                  (json_int_t)report->tokens, "bytes", (json_int_t)report->bytes, "empty",
+                  (json_int_t)report->empty, "links", (json_int_t)report->links, "not_text",
+                  (json_int_t)report->not_text, "first_not_text", report->first_not_text);
     if (take_stamp(bin, &stamp))
         note_bin(tree, stamp, report->tokens_hash);
     bool saved = save(region, report->prefix, tree, error);
@@ -154,11 +154,20 @@ const char *record_tokens_hash(Region *region, const char *prefix, Error *error)
     return hash;
 }
 
-bool record_stands(Region *region, const char *sources, DataReport *report)
+const char *record_from(Region *region, const char *prefix)
+{
+    json_t     *tree = record_read(region, prefix);
+    const char *from = json_string_value(json_object_get(tree, "from"));
+    const char *copy = region_copy(region, from ? from : "nothing known");
+    json_decref(tree);
+    return copy;
+}
+
+bool record_stands(Region *region, const char *from, const char *sources, DataReport *report)
 {
     Error       ignored;
     json_t     *tree  = record_read(region, report->prefix);
-    bool        same  = is_text(tree, "sources", sources);
+    bool        same  = is_text(tree, "from", from) && is_text(tree, "sources", sources);
     TokenIndex *index = same ? index_open(region, report->prefix, &ignored) : NULL;
     same              = index && is_text(tree, "index", index->hash) &&
            index->bin_bytes == index->tokens * index->token_bytes &&

@@ -111,6 +111,28 @@ Test(documents, a_folder_is_read_in_the_order_of_its_paths)
     cr_assert_null(documents.index->prompt);
 }
 
+/* Else what is planned and trained would be the old documents, without a word. */
+Test(documents, tokens_of_other_documents_are_refused)
+{
+    JobDocuments documents;
+    Error        error;
+    put_text("corpus/a", "first");
+    put_text("other/a", "first");
+    make();
+    job.data.path = "other";
+    cr_assert(!data_open(region, &job, &documents, &error));
+    cr_assert(strstr(error.text, "made from text { files = \"corpus\" } as bytes, its data is now "
+                                 "text { files = \"other\" } as bytes; run `pipewright data "),
+              "%s", error.text);
+    cr_assert(make().made);
+    cr_assert(data_open(region, &job, &documents, &error), "%s", error.text);
+    job.data.kind     = DATA_JSONL;
+    job.data.text_key = "body";
+    cr_assert(!data_open(region, &job, &documents, &error));
+    cr_assert(strstr(error.text, "now jsonl { files = \"other\", text = \"body\", "), "%s",
+              error.text);
+}
+
 Test(documents, nothing_is_made_twice)
 {
     put_text("corpus/a", "first");
