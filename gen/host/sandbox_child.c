@@ -96,11 +96,29 @@ static int blame(lua_State *lua, const char *text)
     return 1;
 }
 
+/* A complaint of lua/job.lua or of the functions in C, which names its own place. */
+static bool is_complaint(lua_State *lua)
+{
+    bool says = false;
+    if (lua_type(lua, 1) != LUA_TTABLE)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        lua_pushstring(lua, i ? "text" : "expected");
+        says |= lua_rawget(lua, 1) == LUA_TSTRING;
+        lua_pop(lua, 1);
+    }
+    return says;
+}
+
 /* An error's text begins with where the script was, whoever raised it. */
 static int add_place(lua_State *lua)
 {
-    if (lua_type(lua, 1) != LUA_TSTRING)
+    if (is_complaint(lua))
         return 1;
+    if (lua_type(lua, 1) != LUA_TSTRING) {
+        lua_pushfstring(lua, "the script raised a %s as its error", luaL_typename(lua, 1));
+        lua_replace(lua, 1);
+    }
     const char *text  = lua_tostring(lua, 1);
     const char *colon = strchr(text, ':');
     bool        ours  = strncmp(text, "lua/", 4) == 0 && strstr(text, ": ");
@@ -134,6 +152,17 @@ static int send_error(lua_State *lua)
     return 0;
 }
 
+/* Lua calls no handler then, and what was running is gone: the file is the one loaded last. */
+_Noreturn static void end_for_memory(const Child *child)
+{
+    char text[LUA_IDSIZE + 160];
+    snprintf(text, sizeof text,
+             "%.60s: the script takes more memory than the %lld MiB that it may; does a table or a "
+             "text grow without end?",
+             child->sources ? child->sources->name : "lua", (long long)(child->bytes_limit >> 20));
+    frame_end(child, text);
+}
+
 _Noreturn void child_live(const Sandbox *sandbox, int pipe, Whereabouts *place)
 {
     Child child = {.sandbox      = sandbox,
@@ -152,8 +181,11 @@ _Noreturn void child_live(const Sandbox *sandbox, int pipe, Whereabouts *place)
     budget_start(lua);
     lua_pushcfunction(lua, add_place);
     lua_pushcfunction(lua, run_main);
-    if (lua_pcall(lua, 0, 0, 1) == LUA_OK)
+    int status = lua_pcall(lua, 0, 0, 1);
+    if (status == LUA_OK)
         _exit(0);
+    if (status == LUA_ERRMEM)
+        end_for_memory(&child);
     lua_pushcfunction(lua, send_error);
     lua_insert(lua, -2);
     if (lua_pcall(lua, 1, 0, 0) != LUA_OK)
