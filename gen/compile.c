@@ -7,6 +7,7 @@
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
 #include "gen/cost/predict.h"
+#include "gen/remedies.h"
 #include "gen/cost/simulate.h"
 
 enum { TRIES = 4, AHEAD = 2 };
@@ -109,7 +110,7 @@ static bool try_lowering(const Compilation *c, Step *step, int try, Error *error
     return fits;
 }
 
-static bool lower(const Compilation *c, Step *step, Error *error)
+bool compile_lower(const Compilation *c, Step *step, Error *error)
 {
     static const char *const what[TRIES] = {"with early receives", "without early receives",
                                             "with 0.9 of the capacity", "with 0.8 of the capacity"};
@@ -121,7 +122,7 @@ static bool lower(const Compilation *c, Step *step, Error *error)
             return true;
         }
         if (!step->program || step->program->ranks[0].peak < 0 || (c->plans && try == 1))
-            return false; /* not a question of capacity, or nothing is left to change */
+            break; /* not a question of capacity, or nothing is left to change */
         text_add(&tries, "%s%s: %s", tries.length ? "; " : "", what[try], error->text);
     }
     return false;
@@ -155,7 +156,9 @@ bool compile_step(Compilation *c, int64_t number, Step *step, Error *error)
     sampler_seek(c->sampler, number);
     step->batch = sampler_next(c->sampler, step->region);
     count_time(step, SAMPLE);
-    bool good = lower(c, step, error);
+    bool good = compile_lower(c, step, error);
+    if (!good && step->program && step->program->ranks[0].peak >= 0)
+        remedies_add(c, step, error);
     if (good) {
         good = prove(step->program, c->codelets, c->model, c->layout, step->batch, error);
         count_time(step, PROVE);
@@ -168,11 +171,22 @@ bool compile_step(Compilation *c, int64_t number, Step *step, Error *error)
     return good;
 }
 
+/* No policy has a hand in it: what it takes is what it needs. */
+static bool name_capacity(const Program *program, Error *error)
+{
+    int64_t most = -1;
+    for (int rank = 0; rank < program->nranks; rank++)
+        most = program->ranks[rank].peak > most ? program->ranks[rank].peak : most;
+    return most < 0 ? false
+                    : error_input(error, "%s; cluster.memory = %lld does",
+                                  region_copy(program->region, error->text), (long long)most);
+}
+
 bool compile_forward(const Compilation *c, Program *program, const Batch *batch, Error *error)
 {
     return communicate(program, c->codelets, error) &&
            overlap(program, c->codelets, c->cost, 0, error) &&
-           allocate(program, c->codelets, error) &&
+           (allocate(program, c->codelets, error) || name_capacity(program, error)) &&
            prove(program, c->codelets, c->model, c->layout, batch, error) &&
            simulate(program, c->codelets, c->cost, error);
 }

@@ -61,6 +61,10 @@ bool compile_from(Compilation *job, const char *path, Error *error);
  * fast. The step's forms are in a region of its own: free it with region_free(step.region). */
 bool compile_step(Compilation *job, int64_t number, Step *out, Error *error);
 
+/* The passes decide to allocate for the step's batch, within the layout's capacities, at most four
+ * times. False with a program: it takes more than they are. */
+bool compile_lower(const Compilation *job, Step *step, Error *error);
+
 /* A forward-only program goes through the same passes from communicate on. `batch` may be NULL. */
 bool compile_forward(const Compilation *job, Program *program, const Batch *batch, Error *error);
 

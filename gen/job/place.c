@@ -2,7 +2,7 @@
  *   reads    the job (ranks, stages, memory); the data's lengths; the cost of each half layer, of
  *            embedding and head
  *   writes   the layout: stages, homes, the static map of each rank
- *   fails    more stages than half layers; a static part that is larger than the memory
+ *   fails    more stages than half layers
  *   stands   after tune: what is even depends on what things cost
  * Stage s is on rank s modulo ranks. Borders between whole layers are kept where those inside
  * layers would gain less than 1%. A weight's home is the rank of the stage that runs it. */
@@ -137,19 +137,7 @@ Layout *place(Region *region, const Job *job, const Model *model, const Codelets
         layout->stages[s] = (LayoutStage){s % job->nranks, border[s], border[s + 1]};
     make_homes(region, layout, (int)model->layers);
     layout_place_statics(region, layout, model);
-    for (int r = 0; r < job->nranks; r++) {
-        RankLayout *rank = &layout->ranks[r];
-        rank->capacity   = job->memory;
-        if (rank->static_bytes > rank->capacity) {
-            error_at(error, ((Place){job->path, 0}), .field = "cluster.memory",
-                     .found    = text_size(region, rank->capacity),
-                     .expected = region_format(region,
-                                               "at least %s for the weights, gradients and moments "
-                                               "of rank %d alone",
-                                               text_size(region, rank->static_bytes), r),
-                     .remedy   = "more memory, more ranks, or a smaller model");
-            return NULL;
-        }
-    }
+    for (int r = 0; r < job->nranks; r++)
+        layout->ranks[r].capacity = job->memory;
     return layout;
 }

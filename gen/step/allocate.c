@@ -242,9 +242,6 @@ static bool too_small(const Program *program, int number, const Codelets *codele
     const RankProgram *rank    = &program->ranks[number];
     Region            *region  = program->region;
     int                fullest = 0;
-    int64_t            enough  = 0; /* for all ranks: they share the job's cluster.memory */
-    for (int i = 0; i < program->nranks; i++)
-        enough = program->ranks[i].peak > enough ? program->ranks[i].peak : enough;
     largest_live_bytes(region, rank, &fullest);
     const Instruction *at = &rank->instructions[fullest];
     const char        *what =
@@ -253,12 +250,10 @@ static bool too_small(const Program *program, int number, const Codelets *codele
         error,
         "step %" PRId64 ": rank %d needs %s (%" PRId64 " bytes) and may take %s: %" PRId64
         " bytes are missing. Most is in use at instruction %d (%s, chunk %d, layer %d): %s for "
-        "weights and their like, and the largest of the rest %s. Recompute more, make chunks "
-        "smaller or stages more, or let each rank take %" PRId64 " bytes",
+        "weights and their like, and the largest of the rest %s",
         program->step, number, text_size(region, rank->peak), rank->peak,
         text_size(region, rank->capacity), rank->peak - rank->capacity, fullest, what, at->chunk,
-        at->layer, text_size(region, rank->static_bytes), largest_buffers(region, rank, fullest),
-        enough);
+        at->layer, text_size(region, rank->static_bytes), largest_buffers(region, rank, fullest));
 }
 
 bool allocate(Program *program, const Codelets *codelets, Error *error)

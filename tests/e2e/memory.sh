@@ -2,7 +2,7 @@
 # memory: what `plan` predicts is what a trainer takes: for each policy, on each number of ranks, the
 # arena is used up to the byte and first at the instruction that the plan names; from the second step
 # on nothing is allocated; the process takes little beside its arenas. And of too little memory
-# `plan` says what is missing, where, what to change, and a capacity that works.
+# `plan` says what is missing, where, and what to change: the capacity that it names is the least.
 #   memory.sh "RANKS..." "POLICIES..."
 . "$(dirname "$0")/common.sh"
 [ -z "$SANITIZERS" ] || skip "a sanitizer takes memory, and the allocator's place"
@@ -51,6 +51,19 @@ check_allocations() {
         fail "$policy, $1 ranks: calls of the allocator after each step: $(tr '\n' ' ' <calls.txt)"
 }
 
+# A wider model than the rest of this runs: 1 MiB is the least that a job may say.
+check_least() {
+    wider="--set model.hidden=96 --set model.ffn=160 --set train.batch=tokens(4096)"
+    # shellcheck disable=SC2086
+    {
+        expect 2 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory="1 MiB"
+        says "bytes are missing. Most is in use at instruction"
+        least=$(sed -n 's/^  cluster.memory = \([0-9]*\) *the least that does$/\1/p' said.txt)
+        expect 0 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory="$least"
+        expect 2 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory=$((least - 1))
+    }
+}
+
 most_beside=0 cases=0
 for ranks in $1; do
     rm -rf trainer
@@ -70,8 +83,9 @@ for ranks in $1; do
             trainer/train --programs programs.pw --data job.data/tokens --out run --steps 12
         check_allocations "$ranks"
         check_resident "$ranks"
+        check_least
         cases=$((cases + 1))
     done
 done
 echo "$cases cases: peaks as planned, at the planned instruction; no call of an allocator within" \
-    "steps; at most $((most_beside >> 10)) KiB beside the fullest arena"
+    "steps; at most $((most_beside >> 10)) KiB beside the fullest arena; the least capacity is named"

@@ -89,8 +89,8 @@ cp -r corpus long
 expect 0 "$PIPEWRIGHT" data long.lua
 expect 2 "$PIPEWRIGHT" plan long.lua --policy seq1f1b
 says "bytes are missing"
-says "Recompute more, make chunks smaller or stages more"
-enough=$(sed -n 's/.*let each rank take \([0-9]*\) bytes.*/\1/p' said.txt)
+says "Each of these does, tried on this step"
+enough=$(sed -n 's/^  cluster.memory = \([0-9]*\) .*/\1/p' said.txt)
 expect 0 "$PIPEWRIGHT" plan long.lua --policy seq1f1b --set cluster.memory="$enough"
 sed 's/"split"/"error"/; s/context = "128K"/context = "1K"/' long.lua >refuse.lua
 cp -r long.data refuse.data

@@ -1,0 +1,247 @@
+/* remedies: see the header. Nothing here is estimated: every change is lowered with the step's own
+ * batch, as `plan` would. A person reads this once and waits some seconds for it. */
+#include "gen/remedies.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gen/base/data_folder.h"
+#include "gen/base/fields.h"
+#include "gen/base/file.h"
+
+/* A job that differs in one field. */
+typedef struct Change {
+    const char *text; /* as the job would say it */
+    Compilation job;
+    Job         fields;
+    Batch       batch;
+} Change;
+
+typedef struct Remedies {
+    Region            *region;
+    const Compilation *job;
+    const Batch       *batch;
+    Text               enough, short_of;
+} Remedies;
+
+/* The most that a rank takes; -1 where the job cannot be lowered at all. */
+static int64_t try_batch(const Compilation *job, const Batch *batch, bool *fits)
+{
+    Step    step = {.region = region_new()};
+    Error   error;
+    int64_t most = -1;
+    step.batch   = REGION_NEW(step.region, Batch);
+    *step.batch  = *batch;
+    *fits        = compile_lower(job, &step, &error);
+    for (int rank = 0; step.program && rank < step.program->nranks; rank++)
+        most = step.program->ranks[rank].peak > most ? step.program->ranks[rank].peak : most;
+    region_free(step.region);
+    return most;
+}
+
+/* ---- cluster.memory ---- */
+
+static int64_t try_capacity(const Remedies *remedies, int64_t capacity, bool *fits)
+{
+    Compilation job    = *remedies->job;
+    Layout     *layout = REGION_NEW(remedies->region, Layout);
+    *layout            = *job.layout;
+    layout->ranks      = REGION_ARRAY(remedies->region, RankLayout, layout->nranks);
+    for (int rank = 0; rank < layout->nranks; rank++) {
+        layout->ranks[rank]          = job.layout->ranks[rank];
+        layout->ranks[rank].capacity = capacity;
+    }
+    job.layout = layout;
+    return try_batch(&job, remedies->batch, fits);
+}
+
+/* One that does, where one byte less does not; -1: none. A policy that sees more memory may keep
+ * more, so that what a plan takes is not yet a capacity under which that plan is made: up from
+ * `need` until one does, then down, by turns to what it took and by halves. */
+static int64_t least_capacity(const Remedies *remedies, int64_t given, int64_t need)
+{
+    int64_t low = given, high = -1, next = need;
+    for (bool halve = false; high < 0 || high - low > 1;) {
+        bool    fits;
+        int64_t takes = try_capacity(remedies, next, &fits);
+        if (takes < 0)
+            return -1;
+        if (fits) {
+            high  = next;
+            next  = takes < high ? takes : high - 1;
+            next  = halve || next <= low ? low + (high - low) / 2 : next;
+            halve = !halve;
+        } else {
+            low  = next;
+            next = high < 0 ? takes : low + (high - low) / 2;
+        }
+    }
+    return high;
+}
+
+/* ---- other fields ---- */
+
+static Change change_of(const Remedies *remedies)
+{
+    Change change = {.job = *remedies->job, .fields = *remedies->job->job};
+    change.batch  = *remedies->batch;
+    return change;
+}
+
+static void try_change(Remedies *remedies, Change *change)
+{
+    bool fits;
+    change->job.job   = &change->fields;
+    int64_t     takes = try_batch(&change->job, &change->batch, &fits);
+    const char *size  = text_size(remedies->region, takes);
+    if (takes >= 0 && fits)
+        text_add(&remedies->enough, "\n  %-32s takes %s", change->text, size);
+    else if (takes >= 0)
+        text_add(&remedies->short_of, "%s%s (%s)", remedies->short_of.length ? ", " : "",
+                 change->text, size);
+}
+
+static void try_policies(Remedies *remedies)
+{
+    Error   error;
+    int     count;
+    Region *region = remedies->region;
+    char  **names =
+        file_names(region, path_join(region, data_folder(), "lua/policies"), &count, &error);
+    for (int i = 0; names && i < count; i++) {
+        Change change                    = change_of(remedies);
+        names[i][strcspn(names[i], ".")] = 0;
+        if (strcmp(names[i], change.fields.policy) == 0)
+            continue;
+        change.text                  = region_format(region, "policy = \"%s\"", names[i]);
+        change.fields.policy         = names[i];
+        change.fields.policy_options = NULL;
+        try_change(remedies, &change);
+    }
+}
+
+/* Numbers that the job gives its policy: twice each, and half. */
+static void try_options(Remedies *remedies)
+{
+    Error       error;
+    const char *key;
+    json_t     *value;
+    const char *given = remedies->job->job->policy_options;
+    json_t     *tree  = given ? fields_parse(given, "policy options", &error) : NULL;
+    json_object_foreach(tree, key, value)
+    {
+        int64_t number = json_is_integer(value) ? json_integer_value(value) : 0;
+        for (int half = 0; half < 2 && number > half && number < INT32_MAX; half++) {
+            Change  change  = change_of(remedies);
+            int64_t tried   = half ? number / 2 : 2 * number;
+            json_t *options = json_copy(tree);
+            json_object_set_new(options, key, json_integer(tried));
+            char *text  = json_dumps(options, JSON_COMPACT | JSON_SORT_KEYS);
+            change.text = region_format(remedies->region, "policy.%s = %" PRId64, key, tried);
+            change.fields.policy_options = region_copy(remedies->region, text);
+            free(text);
+            json_decref(options);
+            try_change(remedies, &change);
+        }
+    }
+    json_decref(tree);
+}
+
+/* Twice as many ranks and stages, where the job leaves open how to divide the layers. */
+static void try_ranks(Remedies *remedies)
+{
+    Error        error;
+    Change       change = change_of(remedies);
+    Compilation *job    = &change.job;
+    Job         *fields = &change.fields;
+    fields->nranks *= 2;
+    fields->nstages *= 2;
+    if (fields->stage_layers || fields->nstages > 2 * job->model->layers)
+        return;
+    change.text =
+        region_format(remedies->region, "cluster.ranks = layout.stages = %d", fields->nranks);
+    job->layout =
+        place(remedies->region, fields, job->model, job->codelets, job->cost, job->lengths, &error);
+    if (job->layout)
+        try_change(remedies, &change);
+}
+
+/* Contexts half as long: longer sequences in two. */
+static void try_context(Remedies *remedies)
+{
+    Change       change = change_of(remedies);
+    const Batch *from   = remedies->batch;
+    Batch       *to     = &change.batch;
+    int64_t      most   = from->context / 2;
+    to->context         = most;
+    to->nsequences      = 0;
+    to->sequences       = REGION_ARRAY(remedies->region, Sequence, 2 * from->nsequences + 1);
+    for (int i = 0; i < from->nsequences; i++) {
+        Sequence rest = from->sequences[i];
+        for (int64_t left = rest.length; most > 0 && left > 0; left -= most) {
+            Sequence *part = &to->sequences[to->nsequences++];
+            *part          = rest;
+            part->start += rest.length - left;
+            part->length = left < most ? left : most;
+            part->weight = rest.weight * (double)part->length / (double)rest.length;
+        }
+    }
+    change.text = region_format(remedies->region, "data.context = %" PRId64, most);
+    if (most > 0)
+        try_change(remedies, &change);
+}
+
+/* The first half of the step's sequences. */
+static void try_half_batch(Remedies *remedies)
+{
+    Change change = change_of(remedies);
+    Batch *to     = &change.batch;
+    to->nsequences /= 2;
+    to->tokens = 0;
+    to->weight = 0;
+    for (int i = 0; i < to->nsequences; i++) {
+        to->tokens += to->sequences[i].length;
+        to->weight += to->sequences[i].weight;
+    }
+    change.text = "half the train.batch";
+    if (to->nsequences > 0)
+        try_change(remedies, &change);
+}
+
+/* "longdocs.lua:14", or the job's name where the field was left to its default. */
+static const char *origin_of(Region *region, const Job *job, const char *field)
+{
+    json_t     *tree  = job->tree ? json_loads(job->tree, 0, NULL) : NULL;
+    const char *place = json_string_value(json_object_get(json_object_get(tree, "origin"), field));
+    const char *found = region_copy(region, place ? place : job->path);
+    json_decref(tree);
+    return found;
+}
+
+void remedies_add(const Compilation *job, const Step *step, Error *error)
+{
+    Region  *region   = step->region;
+    Remedies remedies = {region, job, step->batch, text_new(region), text_new(region)};
+    int64_t  need     = 0;
+    for (int rank = 0; rank < step->program->nranks; rank++)
+        need = step->program->ranks[rank].peak > need ? step->program->ranks[rank].peak : need;
+    int64_t least = least_capacity(&remedies, job->layout->ranks[0].capacity, need);
+    if (least >= 0)
+        text_add(&remedies.enough, "\n  cluster.memory = %-15" PRId64 " the least that does",
+                 least);
+    if (!job->plans) {
+        try_policies(&remedies);
+        try_options(&remedies);
+        try_ranks(&remedies);
+        try_context(&remedies);
+        try_half_batch(&remedies);
+    }
+    const char *said = region_format(region, "%s: cluster.memory: %s",
+                                     origin_of(region, job->job, "cluster.memory"), error->text);
+    error_input(error, "%s", said);
+    if (remedies.enough.length)
+        error_input(error, "%s.\nEach of these does, tried on this step:%s%s%s", said,
+                    remedies.enough.at, remedies.short_of.length ? "\nToo little alone: " : "",
+                    remedies.short_of.length ? remedies.short_of.at : "");
+}

@@ -1,0 +1,11 @@
+/* remedies: what would make a step fit that does not, each tried. */
+#ifndef PIPEWRIGHT_REMEDIES_H
+#define PIPEWRIGHT_REMEDIES_H
+
+#include "gen/compile.h"
+
+/* Adds to the error which fields of the job to change: the least cluster.memory that does, and what
+ * else does or does not, with what it takes. `step` is one that compile_lower found too large. */
+void remedies_add(const Compilation *job, const Step *step, Error *error);
+
+#endif
