@@ -1,6 +1,6 @@
 #!/bin/sh
 # stops: what ends a run before its time, and what a run refuses to go on from: signals, a full disk,
-# another job, other data; a changed policy is noted; too little memory; a folder that is a file.
+# another job, other data; a changed policy is noted; a folder that is a file.
 . "$(dirname "$0")/common.sh"
 make_corpus
 make_job 2 '"gpipe"'
