@@ -35,7 +35,6 @@ static void fill_job(Region *region, Subject *subject)
     for (int i = 0; i < subject->on.codelets->count; i++)
         entries[i].name = subject->on.codelets->items[i].name;
     subject->job = (PwJob){.nranks       = layout->nranks,
-                           .layers       = model->layers,
                            .heads        = model->heads,
                            .kv_heads     = model->kv_heads,
                            .head_dim     = model->head_dim,
