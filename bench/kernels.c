@@ -149,15 +149,16 @@ static void measure_products(int64_t n, int64_t out, int64_t in)
 {
     static const char *const kinds[] = {"NT", "NN", "TN"};
     char                     name[3][64];
-    double                   flops = 2.0 * (double)n * (double)out * (double)in;
-    Work                     work  = {
-                             .n       = n,
-                             .out     = out,
-                             .in      = in,
-                             .x       = reals(n * in),
-                             .w       = reals(out * in),
-                             .y       = reals(n * out),
-                             .scratch = reals(MATMUL_SCRATCH(1)),
+    const int64_t            scratch = MATMUL_SCRATCH(MATMUL_ROWS, MATMUL_COLUMNS, MATMUL_DEPTH, 1);
+    double                   flops   = 2.0 * (double)n * (double)out * (double)in;
+    Work                     work    = {
+                               .n       = n,
+                               .out     = out,
+                               .in      = in,
+                               .x       = reals(n * in),
+                               .w       = reals(out * in),
+                               .y       = reals(n * out),
+                               .scratch = reals(scratch),
     };
     for (int i = 0; i < 3; i++)
         snprintf(name[i], sizeof name[i], "%s %ld x %ld -> %ld", kinds[i], (long)n, (long)in,
