@@ -14,7 +14,7 @@
 
 #include "runtime/kernel.h"
 
-#define PW_PROGRAM_MAGIC "pwprog1"
+#define PW_PROGRAM_MAGIC "pwprog2"
 #define PW_RING_MAGIC "pwring1"
 
 /* Fields and meaning: instructions.def. */
@@ -78,6 +78,7 @@ typedef struct PwInstruction {
     char     letter[4]; /* mark: 'F', 'B', 'W', 'R', 'H', 'E' (end of step), then zeros        */
     int64_t  count;     /* elements of update, grad_norm, add, clear                           */
     double   predicted; /* seconds that the cost table expects; 0: none                        */
+    int64_t  live; /* bytes of the arena that are in use here, static part included            */
 } PwInstruction;
 
 /* Rows of a buffer that an instruction touches. */

@@ -1,6 +1,6 @@
 /* recorder: events in arrays, a place for each of the last steps, used in turn. The trace is
  * Chrome's JSON: a process for each rank, its computation and its waiting on tracks of their own
- * (slices of one track must nest), an arrow for each message. */
+ * (slices of one track must nest), an arrow for each message, a curve of the arena's bytes in use. */
 #include "runtime/recorder.h"
 
 #include <stdio.h>
@@ -139,6 +139,15 @@ static void add_flow(PwJsonText *text, const PwEvent *event, int rank, int64_t s
                 start ? "" : ",\"bp\":\"e\"");
 }
 
+/* What the program says is in use; a real arena holds the same bytes. */
+static void add_live(PwJsonText *text, const PwEvent *event, int rank, int64_t origin)
+{
+    pw_json_add(text,
+                ",\n{\"ph\":\"C\",\"name\":\"arena live bytes\",\"pid\":%d,\"ts\":%.3f,"
+                "\"args\":{\"bytes\":%lld}}",
+                rank, (double)(event->begin - origin) / 1e3, (long long)event->instruction.live);
+}
+
 /* How many messages of the same pair and direction came before this one. */
 static int64_t number_of(const PwRecord *record, const PwEvent *event)
 {
@@ -158,7 +167,11 @@ static void add_record(PwJsonText *text, const PwRecord *record, const PwJob *jo
                        int64_t step, int64_t origin)
 {
     const PwEvent *mark = NULL, *last = record->events + record->nevents - 1;
+    int64_t        live = 0;
     for (const PwEvent *event = record->events; event <= last; event++) {
+        if (event->instruction.live != live)
+            add_live(text, event, rank, origin);
+        live = event->instruction.live;
         if (event->instruction.kind != PW_MARK) {
             add_slice(text, event, job, rank, step, origin);
         } else {

@@ -62,6 +62,7 @@ typedef struct Instruction {
     int          stage;     /* mark                                                       */
     int64_t      count;
     double       predicted; /* seconds; filled in by simulate                             */
+    int64_t      live;      /* bytes of the arena in use here; filled in by allocate      */
     const char  *note;      /* for listings: "early: needed at 31"; may be NULL           */
 } Instruction;
 

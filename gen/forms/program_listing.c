@@ -42,6 +42,8 @@ static void print_attributes(const Instruction *instruction, Text *out)
         text_add(out, " first");
     if (instruction->predicted != 0)
         text_add(out, " predicted %s", text_double(out->region, instruction->predicted));
+    if (instruction->live)
+        text_add(out, " live %" PRId64, instruction->live);
 }
 
 /* Operands of one access on one line, each as formal=buffer; `shift` tells an output from the input
@@ -132,6 +134,8 @@ static void print_mark(const Instruction *mark, const RankProgram *rank, Text *o
     text_add(out, " operation %d", mark->operation);
     if (mark->predicted != 0)
         text_add(out, " predicted %s", text_double(out->region, mark->predicted));
+    if (mark->live)
+        text_add(out, " live %" PRId64, mark->live);
     if (mark->chunk >= 0)
         print_chunk(rank, mark->chunk, out);
 }

@@ -281,6 +281,8 @@ static bool read_attribute(Reader *reader, const char *word)
         return read_integer(reader, word, 0, INT64_MAX, &instruction->count);
     if (!strcmp(word, "predicted"))
         return read_double(reader, word, &instruction->predicted);
+    if (!strcmp(word, "live"))
+        return read_integer(reader, word, 0, INT64_MAX, &instruction->live);
     if (!strcmp(word, "from") || !strcmp(word, "to"))
         return read_int(reader, word, 0, &instruction->peer);
     if (!strcmp(word, "first")) {
@@ -288,7 +290,7 @@ static bool read_attribute(Reader *reader, const char *word)
         return true;
     }
     return complain(reader, "instruction", word,
-                    "chunk, layer, tokens, operation, count, predicted, from, to or first");
+                    "chunk, layer, tokens, operation, count, predicted, live, from, to or first");
 }
 
 /* "F0.1": letter, chunk, stage; "E" alone. */
@@ -359,7 +361,7 @@ static bool read_positional(Reader *reader, char *word)
 static bool is_attribute(const char *word)
 {
     static const char *const words[] = {"chunk", "layer",     "tokens", "operation", "count",
-                                        "from",  "predicted", "to",     "first"};
+                                        "from",  "predicted", "to",     "first",     "live"};
     for (int i = 0; i < COUNT(words); i++)
         if (!strcmp(word, words[i]))
             return true;

@@ -58,6 +58,7 @@ static PwInstruction stored_instruction(const Instruction *instruction, const Ar
         .letter    = {instruction->letter},
         .count     = instruction->count,
         .predicted = instruction->predicted,
+        .live      = instruction->live,
     };
 }
 
@@ -344,7 +345,8 @@ static bool load_instruction(const Stored *stored, const RankProgram *rank, cons
                                 .letter    = from->letter[0],
                                 .operation = from->operation,
                                 .count     = from->count,
-                                .predicted = from->predicted};
+                                .predicted = from->predicted,
+                                .live      = from->live};
     to->sources = REGION_ARRAY(stored->region, PwSource, to->nsources);
     memcpy(to->sources, image->sources + from->source, sizeof(PwSource) * from->nsources);
     return load_operands(stored, rank, image->operands + from->operand, to) &&

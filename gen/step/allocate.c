@@ -1,6 +1,6 @@
 /* allocate: gives every buffer of a rank its place in the rank's arena.
  *   reads    a program with messages: its buffers, and how long each of their parts lives
- *   writes   Buffer.offset, Buffer.parts, RankProgram.peak and peak_instruction; nothing else
+ *   writes   Buffer.offset and parts, Instruction.live, RankProgram.peak and peak_instruction
  *   fails    peak above the capacity: how much is missing, and where; the driver may go back
  *   stands   after overlap, because a receive that is posted early lengthens a life
  * Buffer after buffer, each in the lowest gap that is free while its parts live (greedy, Pisarchyk
@@ -192,7 +192,7 @@ static void place_buffers(Region *region, RankProgram *rank)
     static const Key keys[]  = {by_life_then_start, by_size, by_end};
     int              fullest = 0;
     Arena           *arena   = new_arena(region, rank);
-    int64_t          least   = largest_live_bytes(region, rank, &fullest);
+    int64_t          least   = largest_live_bytes(rank, &fullest);
     int64_t          enough  = least + (least - rank->static_bytes) / CLOSE;
     int64_t         *offset  = REGION_ARRAY(region, int64_t, rank->nbuffers);
     rank->peak               = INT64_MAX;
@@ -242,7 +242,7 @@ static bool too_small(const Program *program, int number, const Codelets *codele
     const RankProgram *rank    = &program->ranks[number];
     Region            *region  = program->region;
     int                fullest = 0;
-    largest_live_bytes(region, rank, &fullest);
+    largest_live_bytes(rank, &fullest);
     const Instruction *at = &rank->instructions[fullest];
     const char        *what =
         at->kind == PW_CALL ? codelets->items[at->codelet].name : instruction_names[at->kind];

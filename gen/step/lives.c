@@ -128,18 +128,11 @@ static void find_parts(Region *region, Buffer *buffer, const Uses *uses)
         add_parts(region, buffer, &room, uses, borders[i], borders[i + 1]);
 }
 
-void find_lives(Region *region, RankProgram *rank, const Codelets *codelets)
-{
-    Uses *uses = REGION_ARRAY(region, Uses, rank->nbuffers);
-    collect_uses(region, rank, codelets, uses);
-    for (int i = 0; i < rank->nbuffers; i++)
-        if (!rank->buffers[i].is_static)
-            find_parts(region, &rank->buffers[i], &uses[i]);
-}
-
-int64_t largest_live_bytes(Region *region, const RankProgram *rank, int *instruction)
+/* Instruction.live. */
+static void count_live(Region *region, RankProgram *rank)
 {
     int64_t *change = REGION_ARRAY(region, int64_t, rank->ninstructions + 1);
+    int64_t  live   = rank->static_bytes;
     for (int i = 0; i < rank->nbuffers; i++) {
         const Buffer *buffer = &rank->buffers[i];
         for (int k = 0; k < buffer->nparts; k++) {
@@ -149,11 +142,28 @@ int64_t largest_live_bytes(Region *region, const RankProgram *rank, int *instruc
             change[part->last + 1] -= bytes;
         }
     }
-    int64_t live = rank->static_bytes, largest = -1;
-    for (int i = 0; i < rank->ninstructions; i++) {
-        live += change[i];
-        *instruction = live > largest ? i : *instruction;
-        largest      = live > largest ? live : largest;
-    }
-    return largest < 0 ? live : largest;
+    for (int i = 0; i < rank->ninstructions; i++)
+        rank->instructions[i].live = live += change[i];
+}
+
+void find_lives(Region *region, RankProgram *rank, const Codelets *codelets)
+{
+    Uses *uses = REGION_ARRAY(region, Uses, rank->nbuffers);
+    collect_uses(region, rank, codelets, uses);
+    for (int i = 0; i < rank->nbuffers; i++)
+        if (!rank->buffers[i].is_static)
+            find_parts(region, &rank->buffers[i], &uses[i]);
+    count_live(region, rank);
+}
+
+int64_t largest_live_bytes(const RankProgram *rank, int *instruction)
+{
+    int64_t largest = rank->static_bytes;
+    *instruction    = 0;
+    for (int i = 0; i < rank->ninstructions; i++)
+        if (rank->instructions[i].live > largest) {
+            largest      = rank->instructions[i].live;
+            *instruction = i;
+        }
+    return largest;
 }

@@ -4,7 +4,7 @@
 
 #include "gen/forms/program.h"
 
-/* Fills in Buffer.parts of all buffers that are not static. What a receive opens lives from its
+/* Fills in Buffer.parts of all buffers that are not static, and Instruction.live. What a receive opens lives from its
  * post, what is sent until `sent`; losses and sampled tokens until the end, where the runtime reads
  * them. */
 void find_lives(Region *region, RankProgram *rank, const Codelets *codelets);
@@ -15,6 +15,6 @@ int64_t part_past(const Buffer *buffer, const BufferPart *part);
 
 /* The largest sum of live bytes, static part included, and the first instruction with so many: no
  * placement needs less. */
-int64_t largest_live_bytes(Region *region, const RankProgram *rank, int *instruction);
+int64_t largest_live_bytes(const RankProgram *rank, int *instruction);
 
 #endif

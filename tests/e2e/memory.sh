@@ -45,6 +45,14 @@ check_resident() {
     [ $beside -le $most_beside ] || most_beside=$beside
 }
 
+# The trace's curve of bytes in use: it moves, and stays within the arena.
+check_trace() {
+    sed -n 's/.*"name":"arena live bytes".*"bytes":\([0-9]*\).*/\1/p' run/trace.json | sort -nu >live.txt
+    most=$(tail -n 1 live.txt)
+    [ "$(wc -l <live.txt)" -gt 10 ] && [ "$most" -le "$arenas" ] && [ $((most * 2)) -gt "$arenas" ] ||
+        fail "$policy, $1 ranks: $(wc -l <live.txt) numbers of live bytes, up to $most of $arenas"
+}
+
 check_allocations() {
     [ "$(wc -l <calls.txt)" -eq 13 ] || fail "steps were not counted: $(cat calls.txt)"
     [ "$(sed -n 2p calls.txt)" -eq "$(sed -n 12p calls.txt)" ] ||
@@ -83,6 +91,7 @@ for ranks in $1; do
             trainer/train --programs programs.pw --data job.data/tokens --out run --steps 12
         check_allocations "$ranks"
         check_resident "$ranks"
+        check_trace "$ranks"
         check_least
         cases=$((cases + 1))
     done

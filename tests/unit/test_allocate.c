@@ -206,7 +206,7 @@ Test(allocate, the_arena_is_nearly_as_small_as_can_be)
         for (int i = 0; i < made.program->nranks && i < MOST; i++) {
             const RankProgram *rank = &made.program->ranks[i];
             int                fullest;
-            int64_t live = largest_live_bytes(region, rank, &fullest) - rank->static_bytes;
+            int64_t            live = largest_live_bytes(rank, &fullest) - rank->static_bytes;
             if (live > 0)
                 ratio[count++] = (double)(rank->peak - rank->static_bytes) / (double)live;
         }
