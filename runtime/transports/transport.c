@@ -102,16 +102,17 @@ void pw_carry(PwTransport *transport, int from, int to, void *bytes, int64_t cou
 {
     if (pw_is_mine(transport, from) == pw_is_mine(transport, to))
         return;
-    if (pw_is_mine(transport, from)) {
+    bool sends = pw_is_mine(transport, from);
+    transport->carried++;
+    transport->awaited = sends ? to : from; /* a large message is not gone before it is taken */
+    if (sends) {
         transport->send(transport, from, to, PW_OUTSIDE, bytes, count);
         transport->sent(transport, from, PW_OUTSIDE);
     } else {
-        transport->carried++;
-        transport->awaited = from;
         transport->receive(transport, to, from, PW_OUTSIDE, bytes, count);
         transport->wait(transport, to, PW_OUTSIDE);
-        transport->awaited = -1;
     }
+    transport->awaited = -1;
 }
 
 void pw_share(PwTransport *transport, int from, void *bytes, int64_t count)

@@ -25,7 +25,7 @@ struct PwTransport {
     int         first, count; /* ranks [first, first + count) are of this process: all, or one */
     const bool *here;         /* [nranks] is the rank on this machine?                        */
     int         ncores;       /* of this machine, that ranks on it may use                    */
-    /* For the watchdog: messages between steps; the rank whose message is waited for, -1: none. */
+    /* For the watchdog: messages between steps; the rank that is waited for there, -1: none. */
     _Atomic int64_t carried;
     _Atomic int     awaited;
     /* Before a step, while no rank runs: room for its messages, all queues empty. */
