@@ -6,8 +6,8 @@
 
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
+#include "gen/compile_remedies.h"
 #include "gen/cost/predict.h"
-#include "gen/remedies.h"
 #include "gen/cost/simulate.h"
 
 enum { TRIES = 4, AHEAD = 2 };

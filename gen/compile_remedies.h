@@ -1,6 +1,6 @@
-/* remedies: what would make a step fit that does not, each tried. */
-#ifndef PIPEWRIGHT_REMEDIES_H
-#define PIPEWRIGHT_REMEDIES_H
+/* compile_remedies: what would make a step fit that does not, each tried. */
+#ifndef PIPEWRIGHT_COMPILE_REMEDIES_H
+#define PIPEWRIGHT_COMPILE_REMEDIES_H
 
 #include "gen/compile.h"
 

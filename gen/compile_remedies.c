@@ -1,6 +1,6 @@
-/* remedies: see the header. Nothing here is estimated: every change is lowered with the step's own
- * batch, as `plan` would. A person reads this once and waits some seconds for it. */
-#include "gen/remedies.h"
+/* compile_remedies: see the header. Nothing here is estimated: every change is lowered with the
+ * step's own batch, as `plan` would. A person reads this once and waits some seconds for it. */
+#include "gen/compile_remedies.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
