@@ -1,6 +1,6 @@
 /* recorder: events in arrays, a place for each of the last steps, used in turn. The trace is
  * Chrome's JSON: a process for each rank, its computation and its waiting on tracks of their own
- * (slices of one track must nest), an arrow for each message, a curve of the arena's bytes in use. */
+ * (slices of one track must nest), an arrow for each message, the arena's bytes in use. */
 #include "runtime/recorder.h"
 
 #include <stdio.h>

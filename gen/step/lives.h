@@ -4,9 +4,9 @@
 
 #include "gen/forms/program.h"
 
-/* Fills in Buffer.parts of all buffers that are not static, and Instruction.live. What a receive opens lives from its
- * post, what is sent until `sent`; losses and sampled tokens until the end, where the runtime reads
- * them. */
+/* Fills in Buffer.parts of all buffers that are not static, and Instruction.live. What a receive
+ * opens lives from its post, what is sent until `sent`; losses and sampled tokens until the end,
+ * where the runtime reads them. */
 void find_lives(Region *region, RankProgram *rank, const Codelets *codelets);
 
 /* Bytes of the arena that a part takes, from the start of its buffer. */
