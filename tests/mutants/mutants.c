@@ -290,6 +290,8 @@ int main(int argc, char **argv)
     uint64_t first  = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     while (census.policies[census.npolicies])
         census.npolicies++;
+    if (census.npolicies == 0)
+        bug("no policy in lua/policies");
     for (int kind = 0; kind < mutation_kinds_count; kind++)
         census.tallies[kind].from =
             region_alloc(region, sizeof(int[RANKS]) * (size_t)census.npolicies);

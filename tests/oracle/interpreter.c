@@ -165,7 +165,7 @@ static void carry(Machine *machine, int from, int to)
     Bytes    in      = message_bytes(machine, to, message->receive);
     if (machine->wrong || out.count != in.count)
         go_wrong(machine, "gets a message of another size");
-    else
+    else if (in.count > 0)
         memmove(in.words, message->bytes ? message->bytes : out.words, 4 * (size_t)in.count);
     message->done = true;
 }

@@ -309,8 +309,8 @@ double job_run_worst(const JobRun *run, const Reference *reference, const char *
 {
     double worst = 0;
     for (int i = 0; i < reference->ntensors; i++) {
-        const ReferenceTensor *t = &reference->tensors[i];
-        int64_t                count;
+        const ReferenceTensor *t     = &reference->tensors[i];
+        int64_t                count = 0;
         const real            *g     = job_run_tensor(run, t->name, RUN_GRADIENT, &count);
         double                 error = 0, norm = 0;
         for (int64_t j = 0; j < count; j++) {

@@ -369,7 +369,7 @@ Test(codelet_audit, every_example)
     for (int i = 0; i < count; i++) {
         const char *path = path_join(region, SOURCE_FOLDER "/examples", names[i]);
         const char *end  = strrchr(names[i], '.');
-        if (!end || strcmp(end, ".lua") ||
+        if (!end || strcmp(end, ".lua") != 0 ||
             !strstr(file_read(region, path, 1 << 20, NULL, &error), "return job"))
             continue;
         Job *job = job_parse(region, path, NULL, &error);

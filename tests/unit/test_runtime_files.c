@@ -28,7 +28,7 @@ static bool opens(const char *header, size_t data, PwError *error)
     toy_folder(folder);
     snprintf(path, sizeof path, "%s/w.safetensors", folder);
     memcpy(bytes, &length, 8);
-    memcpy(bytes + 8, header, length);
+    snprintf((char *)bytes + 8, sizeof bytes - 8, "%s", header);
     write_file(path, bytes, 8 + length + data);
     bool good = pw_safetensors_open(&file, path, error);
     if (good)
