@@ -5,11 +5,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/json.h"
 #include "runtime/safetensors.h"
@@ -183,7 +181,9 @@ static void remove_old(const PwJob *job, const char *states, int64_t before, int
         fprintf(stderr, "an older state stays: %s\n", error.text);
 }
 
-/* Folders that a process which is gone was writing: "step-120.tmp.4711". */
+/* Folders of saves that did not end: "step-120.tmp". The run's lock is ours, so nobody writes them
+ * now. To ask whether their process lives would not do: one that was killed is there until its
+ * parent has asked for its end, and its number may be another's by then. */
 static bool remove_leftovers(const char *states, PwError *error)
 {
     bool good   = true;
@@ -191,12 +191,8 @@ static bool remove_leftovers(const char *states, PwError *error)
     if (!folder)
         return true;
     for (struct dirent *entry; good && (entry = readdir(folder));) {
-        char        path[PW_PATH_MAX];
-        const char *tmp = strstr(entry->d_name, ".tmp.");
-        if (strncmp(entry->d_name, "step-", 5) != 0 || !tmp)
-            continue;
-        long owner = strtol(tmp + 5, NULL, 10);
-        if (owner <= 0 || owner == getpid() || (kill((pid_t)owner, 0) != 0 && errno == ESRCH))
+        char path[PW_PATH_MAX];
+        if (strncmp(entry->d_name, "step-", 5) == 0 && strstr(entry->d_name, ".tmp"))
             good = pw_disk_join(path, states, entry->d_name, error) &&
                    pw_disk_remove_folder(path, error);
     }
@@ -224,7 +220,7 @@ static bool write_state(const PwTeam *team, const char *run, PwSavedState *saved
     char         states[PW_PATH_MAX], beside[PW_PATH_MAX], name[80];
     snprintf(saved->tokens_hash, sizeof saved->tokens_hash, "%s",
              team->workers[0].tokens ? team->workers[0].tokens->hash : "");
-    snprintf(name, sizeof name, "step-%lld.tmp.%ld", (long long)saved->step, (long)getpid());
+    snprintf(name, sizeof name, "step-%lld.tmp", (long long)saved->step);
     bool good = pw_disk_join(states, run, "states", error) && pw_disk_make_folder(states, error) &&
                 remove_leftovers(states, error) && pw_disk_join(beside, states, name, error) &&
                 pw_disk_make_folder(beside, error) && write_files(team, beside, written, error) &&

@@ -20,8 +20,8 @@ const char *pw_toolchain(void);
 
 /* Every process calls it. Saves beside, syncs, renames; only then removes older ones, all but the
  * newest save_keep and those whose number among the saves is a multiple of save_keep_every. `run`
- * is there already. `newest` is the newest state that holds, {0} where there is none, and becomes
- * this one. */
+ * is there already and locked by the caller: saves in it that did not end are removed. `newest` is
+ * the newest state that holds, {0} where there is none, and becomes this one. */
 bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
                    PwSavedState *newest, PwError *error);
 

@@ -291,6 +291,25 @@ Test(saved_state, the_newest_stay_and_every_kth)
     close_saver(&saver);
 }
 
+/* Also where its process seems to live: a killed one does until its parent asks for its end. */
+Test(saved_state, what_did_not_end_goes_with_the_next_save)
+{
+    Saver saver = {0};
+    char  whole[200], owned[200];
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    fill(&saver, 1);
+    cr_assert(save(&saver, 1));
+    snprintf(whole, sizeof whole, "%s/states/step-7.tmp", saver.run);
+    snprintf(owned, sizeof owned, "%s/states/step-7.tmp.%ld", saver.run, (long)getppid());
+    cr_assert(mkdir(whole, 0777) == 0 && mkdir(owned, 0777) == 0);
+    cr_assert(save(&saver, 2), "%s", saver.error.text);
+    cr_expect(access(whole, F_OK) != 0, "a save that did not end stays");
+    cr_expect(access(owned, F_OK) != 0, "a save of an earlier version that did not end stays");
+    cr_expect_eq(load(&saver), 2);
+    close_saver(&saver);
+}
+
 Test(saved_state, a_folder_that_cannot_be_read_is_not_an_empty_one)
 {
     Saver        saver = {0};
