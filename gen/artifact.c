@@ -3,8 +3,12 @@
 
 #include <string.h>
 
+#include "gen/base/fields.h"
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
+
+#define BUILT_FORMAT "pipewright-built-1" /* as runtime/run.c prints it */
+#define TRAINER_LIMIT ((size_t)1 << 30)   /* bytes of an executable     */
 
 /* A file is there, and of the SHA-256 that it should have; `cure` is what to do if not. */
 static bool check_hash(Region *region, const char *path, const char *want, const char *cure,
@@ -65,28 +69,58 @@ static bool verify_files(Region *region, const char *folder, const char *prefix,
     return good;
 }
 
+/* The executable names its toolchain in a text of its own. */
+static bool holds_text(const char *bytes, size_t length, const char *text)
+{
+    size_t room = strlen(text) + 1; /* with the 0 that ends it */
+    for (const char *at = bytes, *end = bytes + length;
+         (at = memchr(at, *text, (size_t)(end - at))) && (size_t)(end - at) >= room; at++)
+        if (memcmp(at, text, room) == 0)
+            return true;
+    return false;
+}
+
+/* Each field of the record is what the build script wrote of this file. The toolchain is the
+ * trainer's, which wrote the record. */
+static bool check_record(const Fields *record, const char *path, const char *trainer, Error *error)
+{
+    static const char *const known[] = {"format", "bytes", "sha256", "toolchain", NULL};
+    const char              *format, *hash, *toolchain;
+    int64_t                  bytes;
+    size_t                   length;
+    if (!fields_known(record, known) || !fields_text(record, "format", &format) ||
+        !fields_whole(record, "bytes", 0, INT64_MAX, &bytes) ||
+        !fields_text(record, "sha256", &hash) || !fields_text(record, "toolchain", &toolchain))
+        return false;
+    if (strcmp(format, BUILT_FORMAT) != 0)
+        return fields_wrong(record, "format", fields_get(record, "format"), "\"" BUILT_FORMAT "\"");
+    if (!check_hash(record->region, path, hash, "it was changed after it was compiled", error))
+        return false;
+    if (bytes != file_size(path))
+        return fields_wrong(record, "bytes", fields_get(record, "bytes"), "the size of the file");
+    const char *code = file_read(record->region, trainer, TRAINER_LIMIT, &length, error);
+    return code && ((*toolchain && holds_text(code, length, toolchain)) ||
+                    fields_wrong(record, "toolchain", fields_get(record, "toolchain"),
+                                 "the compiler that the trainer names"));
+}
+
 /* What the build script made is not in the manifest, which is older: a record of its own stands
  * beside it. */
 static bool verify_built(Region *region, const char *folder, const char *name, const char *built,
                          Error *error)
 {
-    const char *record = path_join(region, folder, built);
-    const char *path   = path_join(region, folder, name);
+    const char *path = path_join(region, folder, name);
     if (!file_exists(path))
         return true;
-    char       *text = file_read(region, record, (size_t)1 << 16, NULL, error);
-    json_t     *tree = text ? json_loads(text, 0, NULL) : NULL;
-    const char *want = json_string_value(json_object_get(tree, "sha256"));
-    bool        good = text && (want ? check_hash(region, path, want,
-                                                  "it was changed after it was compiled: remove it "
-                                                         "and run the build script again",
-                                                  error)
-                                     : error_input(error,
-                                                   "%s: no record that the build script writes; "
-                                                          "remove %s and run the script again",
-                                                   record, path));
+    Error       wrong  = {0};
+    const char *note   = path_join(region, folder, built);
+    char       *text   = file_read(region, note, (size_t)1 << 16, NULL, &wrong);
+    json_t     *tree   = text ? fields_parse(text, note, &wrong) : NULL;
+    Fields      record = {region, tree, note, "", &wrong};
+    bool good = tree && check_record(&record, path, path_join(region, folder, "train"), &wrong);
     json_decref(tree);
-    return good;
+    return good ||
+           error_input(error, "%s; remove %s and run the build script again", wrong.text, path);
 }
 
 bool artifact_verify(Region *region, const char *folder, Error *error)
