@@ -34,7 +34,7 @@ static const PwProgram *pass_on(PwComing *coming, const PwProgram *program)
     if (!program && bytes > coming->room) {
         free(coming->bytes);
         coming->room  = bytes + bytes / 2;
-        coming->bytes = aligned_alloc(64, (coming->room + 63) / 64 * 64);
+        coming->bytes = aligned_alloc(PW_ALIGN, (size_t)pw_align((int64_t)coming->room));
         if (!coming->bytes)
             pw_die(PW_EXIT_FAILED, "no memory for a program of %lld bytes", (long long)bytes);
     }

@@ -8,11 +8,6 @@
 
 #include "runtime/kernel.h"
 
-static int64_t round_up(int64_t bytes)
-{
-    return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
-}
-
 static const Codelet *find(const Pricing *pricing, Part part, Direction direction, Level level,
                            Half half)
 {
@@ -59,7 +54,7 @@ static int64_t kept_by(const Pricing *pricing, Part part, Level level, int64_t t
         const CodeletOperand *o = &forward->operands[i];
         if (o->access == ACCESS_WRITE && is_row(o) && o->shift == 0 &&
             backward_reads(pricing, level, o))
-            bytes += round_up(tokens * row_bytes(o));
+            bytes += pw_align(tokens * row_bytes(o));
     }
     return bytes;
 }
@@ -71,7 +66,7 @@ static int64_t held_by(const Pricing *pricing, Part part, Level level, int64_t t
     int64_t        bytes = 0;
     for (int i = 0; dw && i < dw->noperands; i++)
         if (dw->operands[i].access == ACCESS_READ && is_row(&dw->operands[i]))
-            bytes += round_up(tokens * row_bytes(&dw->operands[i]));
+            bytes += pw_align(tokens * row_bytes(&dw->operands[i]));
     return bytes;
 }
 
@@ -90,7 +85,7 @@ static int64_t largest_call(const Pricing *pricing, Direction direction, Level l
             const CodeletOperand *o = &codelet->operands[i];
             if (is_row(o) && (o->role == ROLE_GRADIENT || level == LEVEL_BARE ||
                               (o->access == ACCESS_WRITE && o->shift != 0)))
-                bytes += round_up(chunk->tokens * row_bytes(o));
+                bytes += pw_align(chunk->tokens * row_bytes(o));
         }
         most = bytes > most ? bytes : most;
     }
@@ -112,14 +107,14 @@ static int64_t value_bytes(const Pricing *pricing, Part part, const char *name, 
     int            operand = codelet_operand(forward, name);
     if (operand < 0)
         bug("%s does not read %s", forward->name, name);
-    return round_up(tokens * row_bytes(&forward->operands[operand]));
+    return pw_align(tokens * row_bytes(&forward->operands[operand]));
 }
 
 LayerBytes bytes_of_layer(const Pricing *pricing, const Plan *plan, int chunk)
 {
     const Chunk *at       = &plan->chunks[chunk];
     int64_t      row      = kv_row(pricing);
-    int64_t      kv       = round_up(at->tokens * row); /* of its own tokens            */
+    int64_t      kv       = pw_align(at->tokens * row); /* of its own tokens            */
     int64_t      kv_later = 0;                          /* of those that others need too */
     LayerBytes   bytes    = {.input    = value_bytes(pricing, PART_POST, "input", at->tokens),
                              .attended = value_bytes(pricing, PART_POST, "attended", at->tokens)};
@@ -188,7 +183,7 @@ typedef struct Sum {
 static void add_twice(void *context, int home, int tensor, int64_t bytes)
 {
     (void)home, (void)tensor;
-    ((Sum *)context)->bytes += 2 * round_up(bytes);
+    ((Sum *)context)->bytes += 2 * pw_align(bytes);
 }
 
 void bytes_away_each(const Pricing *pricing, const Plan *plan, int rank, AwayTensor each,
@@ -223,7 +218,7 @@ int64_t bytes_away(const Pricing *pricing, const Plan *plan, int rank)
         if (weight->tied >= 0 &&
             layout_home(pricing->layout, model, w, (int)model->layers) == rank &&
             runs(plan, rank, 2 * (int)model->layers))
-            sum.bytes += round_up(weight->rows * weight->columns * real_bytes);
+            sum.bytes += pw_align(weight->rows * weight->columns * real_bytes);
     }
     return sum.bytes;
 }

@@ -25,23 +25,18 @@ static const char *const role_names[NROLES]           = {
               "tokens",  "value", "gradient", "kv",   "dkv",   "weight", "dweight", "moment1",
               "moment2", "loss",  "norm",     "clip", "table", "next",   "scratch"};
 
-static int64_t align(int64_t bytes)
-{
-    return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
-}
-
 int64_t codelet_scratch(const Codelet *codelet, int64_t tokens)
 {
     int64_t bytes = 0, most = 0;
     for (int i = 0; i < codelet->ntemporaries; i++)
-        bytes += align(codelet->temporaries[i].token_bytes * tokens);
+        bytes += pw_align(codelet->temporaries[i].token_bytes * tokens);
     for (const CodeletRoom *room = codelet->rooms; room < codelet->rooms + codelet->nrooms;
          room++) {
         bool    few  = room->most_tokens == 0 || tokens < room->most_tokens;
         int64_t need = room->token_bytes * (few ? tokens : room->most_tokens) + room->fixed_bytes;
         most         = need > most ? need : most;
     }
-    return bytes + align(most);
+    return bytes + pw_align(most);
 }
 
 static int find_exactly(const Codelets *table, Part part, Direction direction, Level level,

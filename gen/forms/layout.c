@@ -105,7 +105,7 @@ static void add_static(Filling *filling, StaticKind kind, int weight, int layer,
                            .offset = rank->static_bytes,
                            .bytes  = bytes};
     REGION_APPEND(filling->region, rank->buffers, rank->nbuffers, filling->room, buffer);
-    rank->static_bytes += (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+    rank->static_bytes += pw_align(bytes);
 }
 
 static void add_tensors(Filling *filling, const Layout *layout, int rank, StaticKind kind,

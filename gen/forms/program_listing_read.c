@@ -414,7 +414,7 @@ static bool read_buffer(Reader *reader)
     if (!end || strcmp(end, "]") != 0 || buffer.rows <= 0 || buffer.row_bytes <= 0 ||
         buffer.rows > INT64_MAX / 2 / buffer.row_bytes)
         return complain(reader, "buffer", shape, "[ROWS][BYTES OF A ROW]");
-    buffer.bytes = (buffer.rows * buffer.row_bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
+    buffer.bytes = pw_align(buffer.rows * buffer.row_bytes);
     for (char *word; (word = next_word(reader));) {
         if (!strcmp(word, "static"))
             buffer.is_static = true;

@@ -73,11 +73,6 @@ static int by_key(const void *a, const void *b)
     return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
 }
 
-static int64_t align(int64_t bytes)
-{
-    return (bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN;
-}
-
 /* Where the whole buffer fits: each part pushes it up until none does. */
 static int64_t find_place(const Arena *arena, const Buffer *buffer)
 {
@@ -90,7 +85,7 @@ static int64_t find_place(const Arena *arena, const Buffer *buffer)
             int64_t at = gaps_lowest(arena->gaps, base + start, part_past(buffer, part) - start,
                                      part->first, part->last);
             if (at > base + start) {
-                base  = align(at - start);
+                base  = pw_align(at - start);
                 moved = buffer->nparts > 1 || base + start > at;
             }
         }

@@ -71,7 +71,7 @@ int lower_add_buffer(Region *region, RankWriter *writer, const char *name, int64
     Buffer       made = {.name      = region_copy(region, name),
                          .rows      = rows,
                          .row_bytes = row_bytes,
-                         .bytes     = (rows * row_bytes + PW_ALIGN - 1) / PW_ALIGN * PW_ALIGN,
+                         .bytes     = pw_align(rows * row_bytes),
                          .offset    = -1};
     grow_slots(region, writer);
     REGION_APPEND(region, rank->buffers, rank->nbuffers, writer->buffer_room, made);
