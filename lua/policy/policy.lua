@@ -7,6 +7,20 @@ local function number(value)
   return type(value) == "number"
 end
 
+--- What a policy is handed: a name that it has not is an error where it is read, not nil.
+local function strict(fields, name)
+  local names = {}
+  for key in pairs(fields) do names[#names + 1] = key end
+  return setmetatable(fields, {
+    __index = function(_, key)
+      local near = nearest(tostring(key), names)
+      error(name .. "." .. tostring(key) .. ": there is no such field" ..
+            (near and "; did you mean " .. name .. "." .. near .. "?"
+                  or " (" .. table.concat(names, ", ") .. ")"), 2)
+    end,
+  })
+end
+
 --- The batch, with its methods.
 local batch = host.batch
 function batch:split_at(limit)
@@ -19,7 +33,9 @@ function batch:split_at(limit)
   return long, short
 end
 
-local layout, cost = host.layout, read_only(host.cost, "cost")
+strict(batch, "batch")
+
+local layout, cost = strict(host.layout, "layout"), read_only(host.cost, "cost")
 
 --- Plans are values, of the shape of plan.json.
 local plan = {}
@@ -190,7 +206,7 @@ local fields = { { "name", "string", "a text" }, { "options", "table", "a table"
 
 local function check(parts, file)
   local function wrong(text)
-    error(file .. ": " .. text, 0)
+    error({ text = file .. ": " .. text })
   end
   if type(parts) ~= "table" then
     wrong("this file returns " .. type(parts) .. ", expected a policy: `return policy { .. }`")
@@ -216,7 +232,7 @@ end
 return function(parts, given, file, origins)
   check(parts, file)
   local options = merged(parts, given, origins)
-  local result  = parts.decide(batch, layout, cost, options)
+  local result  = parts.decide(batch, layout, cost, strict(options, "options"))
   if type(result) == "table" then
     result.policy, result.options = parts.name, next(options) and options or nil
   end

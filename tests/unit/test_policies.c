@@ -261,7 +261,11 @@ Test(policies, wrong_ones_are_told_where)
                  "mine.lua: policy: decide: expected a function");
     expect_error("return policy { name = 'mine', decid = print }", NULL, "did you mean 'decide'?");
     expect_error(POLICY("local x = nil + 1"), NULL, "mine.lua:3:");
-    expect_error(POLICY("return batch:split_up(3)"), NULL, "mine.lua:3:");
+    expect_error(POLICY("return batch:split_up(3)"), NULL,
+                 "mine.lua:3: batch.split_up: there is no such field; did you mean");
+    expect_error(POLICY("return #batch.sequence"), NULL, "did you mean batch.sequences?");
+    expect_error(POLICY("return layout.stage[1]"), NULL, "did you mean layout.stages?");
+    expect_error(POLICY("return options.size"), NULL, "options.size: there is no such field (k)");
     expect_error(POLICY(PLAN("")), "{\"kk\": 2}", "policy.kk: found \"2\"");
     expect_error(POLICY(PLAN("")), "{\"kk\": 2}", "did you mean k?");
     expect_error(POLICY(PLAN("")), "{\"k\": \"2\"}",
