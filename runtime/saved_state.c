@@ -277,8 +277,9 @@ static bool check_files(const char *folder, const PwJson *files, PwSavedState *s
     return true;
 }
 
-/* `job_hash` is that of the state: whoever goes on with it must be of the same job. */
-static bool read_manifest(const char *folder, PwSavedState *saved, char job_hash[80],
+/* The manifest of step `step`, as its folder is named. `job_hash` is that of the state: whoever
+ * goes on with it must be of the same job. */
+static bool read_manifest(const char *folder, int64_t step, PwSavedState *saved, char job_hash[80],
                           PwError *error)
 {
     char    path[PW_PATH_MAX];
@@ -297,6 +298,9 @@ static bool read_manifest(const char *folder, PwSavedState *saved, char job_hash
                  pw_json_integer(root, "step", &saved->step) &&
                  pw_json_integer(root, "position", &saved->position)) ||
                 pw_input(error, "%s: not a manifest of " FORMAT, path);
+    if (good && saved->step != step)
+        good = pw_input(error, "%s: step: found %lld, expected %lld, as its folder is named", path,
+                        (long long)saved->step, (long long)step);
     if (good) {
         snprintf(job_hash, 80, "%s", job);
         snprintf(saved->code_hash, sizeof saved->code_hash, "%s", code);
@@ -322,7 +326,7 @@ bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool 
     for (size_t i = 0; good && !*found && i < list.count; i++) {
         PwError why;
         good   = state_path(folder, states, list.steps[i], error);
-        *found = good && read_manifest(folder, saved, job_hash, &why);
+        *found = good && read_manifest(folder, list.steps[i], saved, job_hash, &why);
         if (good && !*found)
             fprintf(stderr, "%s is passed over: %s\n", folder, why.text);
     }

@@ -310,6 +310,21 @@ Test(saved_state, what_did_not_end_goes_with_the_next_save)
     close_saver(&saver);
 }
 
+Test(saved_state, a_folder_under_another_steps_name_is_passed_over)
+{
+    Saver saver = {0};
+    char  from[200], to[200];
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    cr_assert(save(&saver, 1));
+    cr_assert(save(&saver, 2));
+    snprintf(from, sizeof from, "%s/states/step-2", saver.run);
+    snprintf(to, sizeof to, "%s/states/step-9", saver.run);
+    cr_assert(rename(from, to) == 0);
+    cr_expect_eq(load(&saver), 1);
+    close_saver(&saver);
+}
+
 Test(saved_state, a_folder_that_cannot_be_read_is_not_an_empty_one)
 {
     Saver        saver = {0};
