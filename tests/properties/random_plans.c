@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gen/base/file.h"
 #include "runtime/weights.h"
 #include "tests/support/job_run.h"
 #include "tests/support/random_plans.h"
@@ -133,13 +132,12 @@ int main(int argc, char **argv)
     uint64_t    first  = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     Region     *region = region_new();
     Tally       tally  = {0};
-    Error       ignored;
     const char *corpus = job_run_corpus(region, 60, 300, 7);
     bool        good   = true;
     for (int i = 0; i < COUNT(settings); i++)
         good = run_setting(corpus, &settings[i], count, first, &tally) && good;
     good = report(&tally) && good;
-    file_remove_tree(corpus, &ignored);
+    job_run_corpus_remove(corpus);
     region_free(region);
     return good ? 0 : 1;
 }

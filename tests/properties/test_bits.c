@@ -48,5 +48,6 @@ Test(bits, do_not_depend_on_the_number_of_stages, .timeout = 600)
     expect_equal(&one, &more, "a second run");
     job_run_close(&more);
     job_run_close(&one);
+    job_run_corpus_remove(corpus);
     region_free(region);
 }

@@ -80,6 +80,7 @@ Test(gradients, equal_the_reference_for_every_policy_stage_count_and_level, .tim
             compare_policy(corpus, policies[i], small_job(region, stages, heads, quoted, "64 MiB"),
                            stages);
         }
+    job_run_corpus_remove(corpus);
     region_free(region);
 }
 
@@ -93,5 +94,6 @@ Test(gradients, of_qwen3_equal_the_reference, .timeout = 600)
         const char *quoted = region_format(region, "\"%s\"", policies[i]);
         compare_policy(corpus, policies[i], small_qwen3_job(region, i + 1, 2, quoted), i + 1);
     }
+    job_run_corpus_remove(corpus);
     region_free(region);
 }

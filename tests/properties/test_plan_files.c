@@ -65,6 +65,7 @@ Test(plan_files, printed_plans_give_the_same_bits, .timeout = 300)
     expect_refused(&read, "[]", "found no plan of step 3");
     job_run_close(&own);
     job_run_close(&read);
+    job_run_corpus_remove(corpus);
     region_free(region);
 }
 
@@ -80,5 +81,6 @@ Test(plan_files, a_plan_of_another_batch_is_refused, .timeout = 300)
     strstr(moved, "\"step\": 1")[strlen("\"step\": ")] = '0';
     expect_refused(&run, moved, "plan of step 0: ");
     job_run_close(&run);
+    job_run_corpus_remove(corpus);
     region_free(region);
 }

@@ -38,6 +38,13 @@ const char *job_run_corpus(Region *region, int documents, int longest, uint64_t 
     return folder;
 }
 
+void job_run_corpus_remove(const char *corpus)
+{
+    Error error;
+    if (!file_remove_tree(corpus, &error))
+        bug("%s", error.text);
+}
+
 /* Compiles what is not compiled yet: objects are kept by the hash of all that goes into them. */
 static bool compile_object(JobRun *run, const char *code, const char *source, const char *object)
 {

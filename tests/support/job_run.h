@@ -26,8 +26,10 @@ typedef struct JobRun {
     Error        error;
 } JobRun;
 
-/* A folder with `documents` short texts of skewed lengths, the same for the same seed. */
+/* A folder with `documents` short texts of skewed lengths, the same for the same seed; the caller
+ * removes it. */
 const char *job_run_corpus(Region *region, int documents, int longest, uint64_t seed);
+void        job_run_corpus_remove(const char *corpus);
 
 /* Everything up to the first step; weights from the seed. `job` is the text of a job file whose
  * data is "corpus" (in `corpus`). False: see run->error. */
