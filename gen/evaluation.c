@@ -1,7 +1,7 @@
 /* evaluation: see evaluation.h. */
 #include "gen/evaluation.h"
 
-#include "gen/ahead.h"
+#include "gen/ring_writer.h"
 
 enum { PROGRAM_TOKENS = 32768 };
 

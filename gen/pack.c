@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "gen/ahead.h"
 #include "gen/artifact.h"
 #include "gen/base/data_folder.h"
 #include "gen/base/file.h"
@@ -18,6 +17,7 @@
 #include "gen/base/process.h"
 #include "gen/data/record.h"
 #include "gen/evaluation.h"
+#include "gen/ring_writer.h"
 #include "gen/step/emit_program.h"
 
 /* What is being packed, and where. */

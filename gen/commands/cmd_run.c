@@ -17,6 +17,7 @@
 #include "gen/base/process.h"
 #include "gen/commands/job_command.h"
 #include "gen/pack.h"
+#include "gen/ring_writer.h"
 
 enum { RING_SLOTS = 16, RING_FACTOR = 4, LOCK_TRIES = 20 };
 
