@@ -1,6 +1,6 @@
 /* verify: an artifact's files against its manifest, the compiled trainer against what its build
- * noted, the token set against what the programs were made for, and that building again gives the
- * same. Reads every byte of all of them. */
+ * noted, a run's newest state against its manifest, the token set against what the programs were
+ * made for, and that building again gives the same. Reads every byte of all of them. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +8,7 @@
 #include "gen/artifact.h"
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
+#include "gen/base/process.h"
 #include "gen/commands/job_command.h"
 #include "gen/pack.h"
 
@@ -47,6 +48,31 @@ static const char *trained_on(Region *region, const char *run)
     const char *path = path_join(region, run, "data.txt");
     char       *text = file_exists(path) ? file_read(region, path, 1 << 16, NULL, &ignored) : NULL;
     return text ? region_format(region, "%.*s", (int)strcspn(text, "\n"), text) : NULL;
+}
+
+/* The newest saved state of a run, by its trainer, since only it checks states: it holds if that
+ * is where the trainer would go on. */
+static bool verify_state(Region *region, const char *run, const char *folder, Error *error)
+{
+    const char *states = path_join(region, run, "states");
+    const char *newest = path_join(region, states, "latest");
+    const char *train  = path_join(region, folder, "train");
+    if (!file_exists(newest) || !file_exists(train))
+        return true;
+    Text        step   = text_new(region);
+    const char *argv[] = {train, "--where", "--out", run, "--accept-toolchain", NULL};
+    char       *named  = file_read(region, newest, 1 << 10, NULL, error);
+    int         status = named ? process_read(argv, &step, error) : -1;
+    if (status != 0)
+        return status > 0 ? error_input(error, "%s: no state there holds", states) : false;
+    named[strcspn(named, "\n")]     = '\0';
+    step.at[strcspn(step.at, "\n")] = '\0';
+    if (strcmp(named, region_format(region, "step-%s", step.at)) != 0)
+        return error_input(error,
+                           "%s/%s: damaged: its files are not what its manifest says; the trainer "
+                           "would go on from step %s",
+                           states, named, step.at);
+    return printf("%s/%s: every file is as its manifest says\n", states, named) > 0;
 }
 
 /* One file of the token set; what the artifact does not know is not compared. */
@@ -119,7 +145,8 @@ static bool run(const Arguments *arguments, Error *error)
     if (!data)
         data = trained_on(region, word);
     json_t *manifest = artifact_manifest(region, folder, error);
-    bool    good     = manifest && (!data || verify_data(region, data, manifest, error)) &&
+    bool    good     = manifest && (folder == word || verify_state(region, word, folder, error)) &&
+                (!data || verify_data(region, data, manifest, error)) &&
                 (!job_path || verify_again(region, folder, job_path, manifest, error));
     json_decref(manifest);
     return good;
@@ -130,7 +157,7 @@ const Command command_verify = {
     .words     = "TRAINER|RUN",
     .min_words = 1,
     .max_words = 1,
-    .summary   = "checks an artifact's hashes, and that building again gives the same",
+    .summary   = "checks the hashes of an artifact or a run, and that building again is the same",
     .details   = "A live ring's programs are not in the manifest: each has its own SHA-256, which "
                  "the trainer\nchecks before it runs it, and `prove` as well.",
     .options   = options,

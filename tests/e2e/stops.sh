@@ -59,6 +59,14 @@ expect 2 "$PIPEWRIGHT" verify run
 says "the programs were made for another token set"
 mv kept.bin job.data/tokens.bin
 expect 0 "$PIPEWRIGHT" verify run
+newest=run/states/$(cat run/states/latest)
+says "$newest: every file is as its manifest says"
+cp -p "$newest/moment2.safetensors" kept
+flip "$newest/moment2.safetensors"
+expect 2 "$PIPEWRIGHT" verify run
+says "$newest: damaged"
+mv kept "$newest/moment2.safetensors"
+expect 0 "$PIPEWRIGHT" verify run
 
 # A token set of somebody else's: its hash is kept beside it. Built from the .idx alone, the states
 # remember on what they were trained.
