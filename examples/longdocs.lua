@@ -5,7 +5,7 @@ return job {
   cluster = cpu { ranks = 2, memory = "1 GiB" },
   layout  = { stages = 2 },
   policy  = { "seq1f1b", slices = 4, spare = 1 },
-  train   = { batch = tokens "16K", steps = 150, seed = 1, clip = 1.0,
+  train   = { batch = tokens "16K", steps = 110, seed = 1, clip = 1.0,
               optimizer = adamw { lr = "2e-3", weight_decay = 0.1 },
               curve = cosine { warmup = 20, final = "2e-4" },
               save = { every = 50, keep = 2 }, evaluate = { every = 50 } },
