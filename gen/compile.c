@@ -12,17 +12,13 @@
 
 enum { TRIES = 4, AHEAD = 2 };
 
-enum { SAMPLE, DECIDE, EXPAND, COMMUNICATE, OVERLAP, ALLOCATE, PROVE, SIMULATE };
-const char *const step_passes[8] = {"sample",  "decide",   "expand", "communicate",
-                                    "overlap", "allocate", "prove",  "simulate"};
-
 /* Adds the time since the last call to a pass; times decide nothing, they are only printed. */
-static void count_time(Step *step, int pass)
+static void count_time(Step *step, PassId pass)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     double now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-    if (pass >= 0)
+    if (pass < NPASSES)
         step->seconds[pass] += now - step->clock;
     step->clock = now;
 }
@@ -81,51 +77,55 @@ bool compile_from(Compilation *c, const char *path, Error *error)
     return !path || c->plans;
 }
 
-/* One try of decide to allocate. The first posts receives early and `sent`s late; others do not;
- * later ones show the policy less capacity, since its own count leaves out what addresses lose. */
-static bool try_lowering(const Compilation *c, Step *step, int try, Error *error)
+static bool run_sample(const Compilation *c, Step *step, Error *error)
 {
-    double share = try < 2 ? 1.0 : 1.0 - 0.1 * (try - 1);
-    if (try != 1) {
-        step->plan = c->plans ? plan_file_step(c->plans, step->region, step->batch->step,
-                                               c->model->layers, error)
-                              : decide(step->region, c->job, c->model, c->codelets, c->layout,
-                                       c->cost, step->batch, share, error);
-        if (!step->plan || !plan_check(step->plan, c->model, step->batch, c->layout, error))
-            return false;
-        count_time(step, DECIDE);
-    }
-    step->program =
-        expand(step->region, step->plan, step->batch, c->model, c->codelets, c->layout, error);
-    count_time(step, EXPAND);
-    if (!step->program || !communicate(step->program, c->codelets, error))
-        return false;
-    count_time(step, COMMUNICATE);
-    if (!overlap(step->program, c->codelets, try == 0 ? c->cost : NULL, try == 0 ? AHEAD : 0,
-                 error))
-        return false;
-    count_time(step, OVERLAP);
-    bool fits = allocate(step->program, c->codelets, error);
-    count_time(step, ALLOCATE);
-    return fits;
+    (void)error;
+    sampler_seek(c->sampler, step->number);
+    step->batch = sampler_next(c->sampler, step->region);
+    return true;
 }
 
-bool compile_lower(const Compilation *c, Step *step, Error *error)
+/* Later tries than the second show the policy less capacity, since its own count leaves out what
+ * addresses lose. */
+static bool run_decide(const Compilation *c, Step *step, Error *error)
 {
-    static const char *const what[TRIES] = {"with early receives", "without early receives",
-                                            "with 0.9 of the capacity", "with 0.8 of the capacity"};
-    Text                     tries       = text_new(step->region);
-    for (int try = 0; try < TRIES; try++) {
-        step->program = NULL;
-        if (try_lowering(c, step, try, error)) {
-            step->plan->tries = tries.length ? tries.at : NULL;
-            return true;
-        }
-        if (!step->program || step->program->ranks[0].peak < 0 || (c->plans && try == 1))
-            break; /* not a question of capacity, or nothing is left to change */
-        text_add(&tries, "%s%s: %s", tries.length ? "; " : "", what[try], error->text);
-    }
-    return false;
+    double share = step->try < 2 ? 1.0 : 1.0 - 0.1 * (step->try - 1);
+    if (step->try == 1)
+        return true; /* the plan of the first */
+    step->plan = c->plans ? plan_file_step(c->plans, step->region, step->batch->step,
+                                           c->model->layers, error)
+                          : decide(step->region, c->job, c->model, c->codelets, c->layout, c->cost,
+                                   step->batch, share, error);
+    return step->plan && plan_check(step->plan, c->model, step->batch, c->layout, error);
+}
+
+static bool run_expand(const Compilation *c, Step *step, Error *error)
+{
+    step->program =
+        expand(step->region, step->plan, step->batch, c->model, c->codelets, c->layout, error);
+    return step->program != NULL;
+}
+
+static bool run_communicate(const Compilation *c, Step *step, Error *error)
+{
+    return communicate(step->program, c->codelets, error);
+}
+
+/* The first try posts receives early and `sent`s late; others do not. */
+static bool run_overlap(const Compilation *c, Step *step, Error *error)
+{
+    bool early = step->try == 0;
+    return overlap(step->program, c->codelets, early ? c->cost : NULL, early ? AHEAD : 0, error);
+}
+
+static bool run_allocate(const Compilation *c, Step *step, Error *error)
+{
+    return allocate(step->program, c->codelets, error);
+}
+
+static bool run_prove(const Compilation *c, Step *step, Error *error)
+{
+    return prove(step->program, c->codelets, c->model, c->layout, step->batch, error);
 }
 
 /* What the plan's text says of itself beyond the policy's own words. */
@@ -149,26 +149,75 @@ static bool finish_plan(const Compilation *c, Step *step, Error *error)
     return true;
 }
 
-bool compile_step(Compilation *c, int64_t number, Step *step, Error *error)
+/* What the program will take in time and memory is written into it and its plan. */
+static bool run_simulate(const Compilation *c, Step *step, Error *error)
 {
-    *step = (Step){.region = region_new()};
-    count_time(step, -1);
-    sampler_seek(c->sampler, number);
-    step->batch = sampler_next(c->sampler, step->region);
-    count_time(step, SAMPLE);
-    bool good = compile_lower(c, step, error);
-    if (!good && step->program && step->program->ranks[0].peak >= 0)
-        remedies_add(c, step, error);
-    if (good) {
-        good = prove(step->program, c->codelets, c->model, c->layout, step->batch, error);
-        count_time(step, PROVE);
-        good = good && simulate(step->program, c->codelets, c->cost, error) &&
-               finish_plan(c, step, error);
-        count_time(step, SIMULATE);
+    return simulate(step->program, c->codelets, c->cost, error) && finish_plan(c, step, error);
+}
+
+const StepPass step_passes[NPASSES] = {
+    [SAMPLE] = {"sample", run_sample},    [DECIDE] = {"decide", run_decide},
+    [EXPAND] = {"expand", run_expand},    [COMMUNICATE] = {"communicate", run_communicate},
+    [OVERLAP] = {"overlap", run_overlap}, [ALLOCATE] = {"allocate", run_allocate},
+    [PROVE] = {"prove", run_prove},       [SIMULATE] = {"simulate", run_simulate},
+};
+
+static bool run_passes(const Compilation *c, Step *step, PassId first, PassId last, Error *error)
+{
+    for (PassId pass = first; pass <= last; pass++) {
+        bool good = step_passes[pass].run(c, step, error);
+        count_time(step, pass);
+        if (!good)
+            return false;
     }
+    return true;
+}
+
+bool compile_lower(const Compilation *c, Step *step, Error *error)
+{
+    static const char *const what[TRIES] = {"with early receives", "without early receives",
+                                            "with 0.9 of the capacity", "with 0.8 of the capacity"};
+    Text                     tries       = text_new(step->region);
+    for (step->try = 0; step->try < TRIES; step->try++) {
+        step->program = NULL;
+        if (run_passes(c, step, DECIDE, ALLOCATE, error)) {
+            step->plan->tries = tries.length ? tries.at : NULL;
+            return true;
+        }
+        if (!step->program || step->program->ranks[0].peak < 0 || (c->plans && step->try == 1))
+            break; /* not a question of capacity, or nothing is left to change */
+        text_add(&tries, "%s%s: %s", tries.length ? "; " : "", what[step->try], error->text);
+    }
+    return false;
+}
+
+static Step begin_step(int64_t number)
+{
+    Step step = {.region = region_new(), .number = number};
+    count_time(&step, NPASSES);
+    return step;
+}
+
+static bool end_step(Step *step, bool good)
+{
     if (!good)
         region_free(step->region);
     return good;
+}
+
+bool compile_step(Compilation *c, int64_t number, Step *step, Error *error)
+{
+    *step     = begin_step(number);
+    bool good = run_passes(c, step, SAMPLE, SAMPLE, error) && compile_lower(c, step, error);
+    if (!good && step->program && step->program->ranks[0].peak >= 0)
+        remedies_add(c, step, error);
+    return end_step(step, good && run_passes(c, step, PROVE, SIMULATE, error));
+}
+
+bool compile_until(const Compilation *c, int64_t number, PassId last, Step *step, Error *error)
+{
+    *step = begin_step(number);
+    return end_step(step, run_passes(c, step, SAMPLE, last, error));
 }
 
 /* No policy has a hand in it: what it takes is what it needs. */

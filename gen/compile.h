@@ -34,17 +34,36 @@ typedef struct Compilation {
     PlanFile   *plans;     /* opened                                                           */
 } Compilation;
 
+typedef enum PassId {
+    SAMPLE,
+    DECIDE,
+    EXPAND,
+    COMMUNICATE,
+    OVERLAP,
+    ALLOCATE,
+    PROVE,
+    SIMULATE,
+    NPASSES
+} PassId;
+
 /* What is made for one step; everything is in `region`. */
 typedef struct Step {
     Region  *region;
+    int64_t  number; /* counts from 0                                                           */
+    int      try;    /* of decide to allocate                                                   */
     Batch   *batch;
     Plan    *plan;
     Program *program;
-    double   seconds[8]; /* of each pass, as step_passes names them                             */
-    double   clock;      /* when the last of them ended                                        */
+    double   seconds[NPASSES]; /* of each pass                                                  */
+    double   clock;            /* when the last of them ended                                  */
 } Step;
 
-extern const char *const step_passes[8];
+/* The passes of a step, in order. */
+typedef struct StepPass {
+    const char *name;
+    bool (*run)(const Compilation *job, Step *step, Error *error);
+} StepPass;
+extern const StepPass step_passes[NPASSES];
 
 /* Runs the passes of a job. `needs_data`: false lets `show --form job|model|codelets` work before
  * `pipewright data`; lengths, sampler are NULL then. */
@@ -60,6 +79,9 @@ bool compile_from(Compilation *job, const char *path, Error *error);
 /* Runs the passes of step `number` (counts from 0). Steps may be asked for in any order; rising is
  * fast. The step's forms are in a region of its own: free it with region_free(step.region). */
 bool compile_step(Compilation *job, int64_t number, Step *out, Error *error);
+
+/* Only its first passes, once each, up to and with `last`: what that one leaves. */
+bool compile_until(const Compilation *job, int64_t number, PassId last, Step *out, Error *error);
 
 /* The passes decide to allocate for the step's batch, within the layout's capacities, at most four
  * times. False with a program: it takes more than they are. */

@@ -103,8 +103,8 @@ static bool run(const Arguments *arguments, Error *error)
     } else
         print_summary(&job, &step);
     if (argument(arguments, "times"))
-        for (int i = 0; i < COUNT(step_passes); i++)
-            printf("%-12s %s\n", step_passes[i], text_seconds(step.region, step.seconds[i]));
+        for (int i = 0; i < NPASSES; i++)
+            printf("%-12s %s\n", step_passes[i].name, text_seconds(step.region, step.seconds[i]));
     bool good = true;
     if (argument(arguments, "svg")) {
         Text picture = text_new(step.region);

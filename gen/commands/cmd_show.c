@@ -12,6 +12,7 @@ static const Option options[] = {
     {"form", "FORM", "job, lengths, model, layout, codelets, cost, batch, plan or program"},
     {"step", "T", "of batch, plan and program: which step; default 0"},
     {"rank", "R", "of program: only this rank"},
+    {"after", "PASS", "of plan and program: as that pass leaves it; default: the last, simulate"},
     {"held-out", NULL, "of batch: the sequences of held-out documents"},
     {"from", "FILE", "reads the form from FILE, as show printed it, in place of making it"},
     {0},
@@ -24,6 +25,24 @@ static void print_plan(const Plan *plan, Text *out)
 {
     plan_print(plan, out);
     text_add(out, "\n");
+}
+
+/* The step, all of it or up to a pass that has the form. */
+static bool make_step(const Arguments *arguments, Compilation *job, const char *form,
+                      int64_t number, Step *step, Error *error)
+{
+    const char *after = argument(arguments, "after");
+    PassId      first = !strcmp(form, "plan") ? DECIDE : EXPAND;
+    if (!after)
+        return compile_step(job, number, step, error);
+    for (PassId pass = first; pass < NPASSES && strcmp(form, "batch") != 0; pass++)
+        if (!strcmp(after, step_passes[pass].name))
+            return compile_until(job, number, pass, step, error);
+    return error_input(error,
+                       "--after: found %s, expected of --form plan or program a pass of a step "
+                       "that has it: decide (of a plan), expand, communicate, overlap, allocate, "
+                       "prove or simulate",
+                       after);
 }
 
 static bool show_step(const Arguments *arguments, Compilation *job, const char *form, Text *text,
@@ -43,7 +62,7 @@ static bool show_step(const Arguments *arguments, Compilation *job, const char *
         batch_print(sampler_held_out(job->sampler, arguments->region), text);
         return true;
     }
-    if (!compile_step(job, number, &step, error))
+    if (!make_step(arguments, job, form, number, &step, error))
         return false;
     if (!strcmp(form, "batch"))
         batch_print(step.batch, text);
@@ -147,9 +166,9 @@ static bool run(const Arguments *arguments, Error *error)
         needs_data &= strcmp(form, of_the_job[i]) != 0;
     bool reads = argument(arguments, "from") != NULL;
     if (reads && (argument(arguments, "step") || argument(arguments, "rank") ||
-                  argument(arguments, "held-out")))
-        return error_input(error, "--from: shows all of the file; leave --step, --rank and "
-                                  "--held-out out");
+                  argument(arguments, "after") || argument(arguments, "held-out")))
+        return error_input(error, "--from: shows all of the file; leave --step, --rank, --after "
+                                  "and --held-out out");
     Error ignored;
     bool  takes_data = !strcmp(form, "codelets"); /* what it says of lengths, if there are any */
     if (!(takes_data && open_job(arguments, true, &job, &ignored)) &&

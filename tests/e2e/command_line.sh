@@ -65,6 +65,16 @@ says "40 documents"
 for form in job lengths model layout codelets cost batch plan program; do
     expect 0 "$PIPEWRIGHT" show job.lua --form $form $small
 done
+# A program after each of its passes, read back and printed again.
+for pass in expand communicate overlap allocate prove simulate; do
+    "$PIPEWRIGHT" show job.lua --form program --after $pass $small >$pass.txt
+    "$PIPEWRIGHT" show job.lua --form program --from $pass.txt $small >again.txt
+    cmp $pass.txt again.txt || fail "a program after $pass does not read back"
+done
+! cmp -s expand.txt communicate.txt || fail "communicate changes nothing"
+! cmp -s overlap.txt allocate.txt || fail "allocate changes nothing"
+expect 2 "$PIPEWRIGHT" show job.lua --form program --after decide $small
+says "--after: found decide"
 expect 2 "$PIPEWRIGHT" show job.lua --form plam
 says "plan"
 expect 0 "$PIPEWRIGHT" plan job.lua $small --step 3 --svg plan.svg --times
