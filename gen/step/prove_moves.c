@@ -117,6 +117,29 @@ bool prove_load(Site site)
     return true;
 }
 
+/* Bytes of an element of a parameter's gradient, by the table. */
+static int64_t gradient_element(const Prover *prover)
+{
+    for (int c = 0; c < prover->codelets->count; c++)
+        for (int i = 0; i < prover->codelets->items[c].noperands; i++)
+            if (prover->codelets->items[c].operands[i].role == ROLE_DWEIGHT)
+                return prover->codelets->items[c].operands[i].element_bytes;
+    return 0;
+}
+
+/* The sum and the share are the whole gradient, not its first rows. */
+static bool check_count(Site site, const ModelWeight *weight, int64_t sum, int64_t share)
+{
+    int64_t elements = weight->rows * weight->columns, count = site.instruction->count;
+    int64_t bytes = elements * gradient_element(site.prover);
+    if (count != elements)
+        return refuse(site, "found %lld elements, expected the %lld of %s", (long long)count,
+                      (long long)elements, weight->name);
+    return (sum == bytes && share == bytes) ||
+           refuse(site, "found a sum of %lld bytes and a share of %lld, expected the %lld of %s",
+                  (long long)sum, (long long)share, (long long)bytes, weight->name);
+}
+
 bool prove_add(Site site)
 {
     const Instruction *instruction = site.instruction;
@@ -135,12 +158,9 @@ bool prove_add(Site site)
     if (!extent)
         return refuse(site, "share: found %s, expected a parameter's gradient",
                       found_at(site, from));
-    Thing              share  = prover->things[extent->thing];
-    const ModelWeight *weight = &prover->model->weights[share.name];
-    if (instruction->count != weight->rows * weight->columns)
-        return refuse(site, "found %lld elements, expected the %lld of %s",
-                      (long long)instruction->count, (long long)(weight->rows * weight->columns),
-                      weight->name);
+    Thing share = prover->things[extent->thing];
+    if (!check_count(site, &prover->model->weights[share.name], to_past - to, from_past - from))
+        return false;
     int sum = open_share(site, "sum", false, share.name, share.layer, to, to_past);
     if (sum < 0)
         return false;

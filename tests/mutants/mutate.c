@@ -359,6 +359,66 @@ static bool resize(Mutation *mutation)
     return true;
 }
 
+/* The receive that last filled what this add adds, or -1: the rank made it itself. */
+static int receive_of_share(const RankProgram *rank, int add)
+{
+    const Operand *share = &rank->instructions[add].operands[1];
+    for (int i = add - 1; i >= 0; i--)
+        if (rank->instructions[i].kind == PW_RECEIVE &&
+            rank->instructions[i].operands[0].buffer == share->buffer)
+            return i;
+    return -1;
+}
+
+/* The send that this receive gets, or -1. */
+static int send_of(const Program *program, int rank, int receive)
+{
+    int                peer  = program->ranks[rank].instructions[receive].peer;
+    int                place = opened(program, rank, receive, PW_RECEIVE, peer);
+    const RankProgram *from  = &program->ranks[peer];
+    for (int i = 0; i < from->ninstructions; i++)
+        if (from->instructions[i].kind == PW_SEND && from->instructions[i].peer == rank &&
+            place-- == 0)
+            return i;
+    return -1;
+}
+
+/* As many rows from the same address, of half the bytes each. */
+static void halve_rows(Mutation *mutation, int rank, Operand *operand)
+{
+    Buffer half = mutation->program->ranks[rank].buffers[operand->buffer];
+    half.row_bytes /= 2;
+    half.bytes      = pw_align(half.rows * half.row_bytes);
+    operand->buffer = insert_buffer(mutation, rank, half);
+}
+
+/* Half of a share of a gradient is sent, received and said to be there to add: both sides of the
+ * message agree, and so do the rows of the sum and the share. */
+static bool resize_share(Mutation *mutation)
+{
+    Program *program = mutation->program;
+    Spots    spots   = {0};
+    for (int r = 0; r < program->nranks; r++)
+        for (int i = 0; i < program->ranks[r].ninstructions; i++)
+            if (program->ranks[r].instructions[i].kind == PW_ADD_TO &&
+                receive_of_share(&program->ranks[r], i) >= 0)
+                add_spot(mutation, &spots, r, i, -1);
+    Spot spot;
+    if (!pick(mutation, &spots, &spot))
+        return false;
+    RankProgram *rank    = &program->ranks[spot.rank];
+    int          number  = receive_of_share(rank, spot.number);
+    int          send    = send_of(program, spot.rank, number);
+    Instruction *receive = &rank->instructions[number];
+    if (send < 0)
+        return false;
+    halve_rows(mutation, spot.rank, &receive->operands[0]);
+    instruction_at(mutation, spot)->operands[1].buffer = receive->operands[0].buffer;
+    halve_rows(mutation, receive->peer,
+               &program->ranks[receive->peer].instructions[send].operands[0]);
+    return true;
+}
+
 /* One instruction looks for an operand at an address beside. */
 static bool move_address(Mutation *mutation)
 {
@@ -683,6 +743,7 @@ const MutationKind mutation_kinds[] = {
     {"wrong layer's weight", wrong_weight},
     {"wrong gradient", wrong_gradient},
     {"resize a message", resize},
+    {"resize a share", resize_share},
     {"move an address", move_address},
     {"exchange receives", reorder_receives},
     {"receive out of order", post_out_of_order},
