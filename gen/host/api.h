@@ -11,7 +11,7 @@
 
 /* What one run of a policy is about. */
 typedef struct Api {
-    Region        *region;
+    Region        *region; /* of what runs: the policy, or a function that it called              */
     const Batch   *batch;
     const Pricing *pricing; /* its layout has the capacities that the policy is to see */
 } Api;

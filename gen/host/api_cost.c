@@ -13,9 +13,36 @@
 #include "gen/solve/packing.h"
 #include "gen/solve/partition.h"
 
-static Api *api_of(lua_State *lua)
+/* ---- what every function begins with ---- */
+
+static const char call_meta; /* its address is the key in Lua's registry */
+
+typedef struct ApiCall {
+    Api    *api;
+    Region *outer; /* of the call around it, by a metamethod of what it was given               */
+} ApiCall;
+
+static int end_call(lua_State *lua)
 {
-    return lua_touserdata(lua, lua_upvalueindex(1));
+    ApiCall *call = lua_touserdata(lua, 1);
+    region_free(call->api->region);
+    call->api->region = call->outer;
+    return 0;
+}
+
+/* Sets as many arguments and gives the call a region of its own, which Lua frees when the call
+ * returns or raises: a policy asks tens of thousands of times. */
+static Api *begin_call(lua_State *lua, int arguments)
+{
+    Api *api = lua_touserdata(lua, lua_upvalueindex(1));
+    lua_settop(lua, arguments);
+    ApiCall *call = lua_newuserdatauv(lua, sizeof *call, 0);
+    *call         = (ApiCall){api, api->region};
+    lua_rawgetp(lua, LUA_REGISTRYINDEX, &call_meta);
+    lua_setmetatable(lua, -2);
+    lua_toclose(lua, -1);
+    api->region = region_new();
+    return api;
 }
 
 static void push_numbers(lua_State *lua, const double *value, int count)
@@ -41,7 +68,7 @@ static void push_wholes(lua_State *lua, const int64_t *value, int count)
 /* cost:simulate(plan) -> { seconds, bound, bubble } */
 static int simulate_plan(lua_State *lua)
 {
-    Api       *api   = api_of(lua);
+    Api       *api   = begin_call(lua, 2);
     Plan      *plan  = api_take_plan(lua, 2, api);
     PlanCosts *costs = costs_of_plan(api->region, plan, api->pricing);
     Prediction found = predict(api->region, plan, costs);
@@ -58,7 +85,7 @@ static int simulate_plan(lua_State *lua)
 /* cost:bytes(plan) -> the peak of each rank */
 static int bytes_of_plan(lua_State *lua)
 {
-    Api     *api  = api_of(lua);
+    Api     *api  = begin_call(lua, 2);
     Plan    *plan = api_take_plan(lua, 2, api);
     int64_t *peak = predict_peak(api->region, plan, api->pricing);
     push_wholes(lua, peak, plan->nranks);
@@ -68,7 +95,7 @@ static int bytes_of_plan(lua_State *lua)
 /* cost:fits(plan) -> whether every rank's peak is within its capacity */
 static int fits(lua_State *lua)
 {
-    Api     *api  = api_of(lua);
+    Api     *api  = begin_call(lua, 2);
     Plan    *plan = api_take_plan(lua, 2, api);
     int64_t *peak = predict_peak(api->region, plan, api->pricing);
     bool     good = true;
@@ -84,7 +111,6 @@ static int fits(lua_State *lua)
 static Plan *one_chunk(lua_State *lua, Api *api)
 {
     luaL_checktype(lua, 2, LUA_TTABLE);
-    lua_settop(lua, 3);
     lua_createtable(lua, 1, 0);
     lua_createtable(lua, 0, 1);
     lua_pushvalue(lua, 2);
@@ -103,7 +129,7 @@ static Plan *one_chunk(lua_State *lua, Api *api)
 /* cost:seconds(segments [, stages]) -> forward and backward of all stages, one after another */
 static int seconds_of_chunk(lua_State *lua)
 {
-    Api       *api   = api_of(lua);
+    Api       *api   = begin_call(lua, 3);
     Plan      *plan  = one_chunk(lua, api);
     PlanCosts *costs = costs_of_plan(api->region, plan, api->pricing);
     double     sum   = 0;
@@ -128,7 +154,7 @@ static void set_wholes(lua_State *lua, const char *name, const int64_t *value, i
 /* cost:chunk(segments [, stages]) -> the fields of docs/PLAN.md, lists over the stages */
 static int costs_of_chunk(lua_State *lua)
 {
-    Api        *api   = api_of(lua);
+    Api        *api   = begin_call(lua, 3);
     Plan       *plan  = one_chunk(lua, api);
     ChunkCosts *costs = &costs_of_plan(api->region, plan, api->pricing)->chunks[0];
     int         n     = plan->pipelines[0].nstages;
@@ -259,20 +285,19 @@ static void push_orders(lua_State *lua, const Arranging *a, const TaskList *orde
 /* cost:arrange { stages, chunks, order, weights, waiting } -> order of each rank */
 static int arrange(lua_State *lua)
 {
-    Arranging a = {.api = api_of(lua)};
+    Arranging a = {.api = begin_call(lua, 2)};
     luaL_checktype(lua, 2, LUA_TTABLE);
-    lua_settop(lua, 2);
     lua_getfield(lua, 2, "stages");
     lua_getfield(lua, 2, "chunks");
     lua_getfield(lua, 2, "order");
     lua_getfield(lua, 2, "weights");
     lua_getfield(lua, 2, "waiting");
-    a.plan      = api_take_parts(lua, 3, 4, a.api);
+    a.plan      = api_take_parts(lua, 4, 5, a.api);
     a.costs     = costs_of_plan(a.api->region, a.plan, a.api->pricing);
-    a.weights   = lua_toboolean(lua, 6);
-    int waiting = lua_isinteger(lua, 7) ? (int)lua_tointeger(lua, 7) : -1;
+    a.weights   = lua_toboolean(lua, 7);
+    int waiting = lua_isinteger(lua, 8) ? (int)lua_tointeger(lua, 8) : -1;
     make_tasks(&a);
-    TaskList *lists  = take_lists(lua, 5, &a);
+    TaskList *lists  = take_lists(lua, 6, &a);
     TaskList *orders = REGION_ARRAY(a.api->region, TaskList, a.plan->nranks);
     int       ntasks = 3 * a.index.nplaces;
     sandbox_charge(lua, (int64_t)ntasks * ntasks / 4 + 1000);
@@ -282,7 +307,7 @@ static int arrange(lua_State *lua)
             lua, "arrange: the stages' orders wait for each other, lack an operation, or have one "
                  "twice");
     push_orders(lua, &a, orders);
-    lua_pushvalue(lua, 4);
+    lua_pushvalue(lua, 5);
     lua_setfield(lua, -2, "chunks");
     return 1;
 }
@@ -308,7 +333,7 @@ static int64_t *take_wholes(lua_State *lua, int index, int *count, Api *api)
  * first */
 static int best_fit(lua_State *lua)
 {
-    Api        *api = api_of(lua);
+    Api        *api = begin_call(lua, 3);
     int         nitems, nbins = 0;
     int64_t    *size  = take_wholes(lua, 1, &nitems, api);
     lua_Integer limit = luaL_checkinteger(lua, 2);
@@ -328,7 +353,7 @@ static int best_fit(lua_State *lua)
 /* solve.divide(weights, parts) -> borders: run i is elements borders[i] + 1 to borders[i + 1] */
 static int divide(lua_State *lua)
 {
-    Api        *api = api_of(lua);
+    Api        *api = begin_call(lua, 2);
     lua_Integer parts;
     luaL_checktype(lua, 1, LUA_TTABLE);
     int     count  = (int)lua_rawlen(lua, 1);
@@ -380,6 +405,10 @@ static void set_cost(lua_State *lua, Api *api)
 
 void api_push_host(lua_State *lua, Api *api)
 {
+    lua_createtable(lua, 0, 1);
+    lua_pushcfunction(lua, end_call);
+    lua_setfield(lua, -2, "__close");
+    lua_rawsetp(lua, LUA_REGISTRYINDEX, &call_meta);
     lua_createtable(lua, 0, 8);
     api_push_batch(lua, api);
     lua_setfield(lua, -2, "batch");

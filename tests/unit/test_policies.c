@@ -212,6 +212,19 @@ Test(policies, slices_of_equal_time_are_even)
     free_world(world);
 }
 
+/* Halving asks for the seconds of tens of thousands of chunks, each beside all lengths of the
+ * batch: what one question takes is given back before the next. */
+Test(policies, slices_of_equal_time_of_a_large_batch)
+{
+    World *world          = new_world(4, 4, (int64_t)1 << 30);
+    world->model->context = 32 << 10;
+    world->batch          = make_batch(world, 1024, 1);
+    for (int i = 0; i < world->batch->nsequences; i++)
+        world->batch->sequences[i].length = world->batch->context;
+    cr_expect(decided(world, "seq1f1b", "{\"balance\": \"time\"}"), "%s", world->error.text);
+    free_world(world);
+}
+
 Test(policies, zero_bubble_waits_less_than_1f1b)
 {
     World *world = new_world(4, 4, (int64_t)1 << 30);
@@ -310,6 +323,19 @@ Test(policies, what_cannot_be_priced_is_told_where)
                              "cost:arrange { stages = layout.stages, chunks = chunks, "
                              "order = order }")),
                  NULL, "mine.lua:6: plan of step 7: pipeline 0: stage 1 begins");
+}
+
+/* A chunk whose numbers are made while it is read, by asking, rightly and wrongly, for others. */
+Test(policies, may_ask_within_a_question)
+{
+    expect_error(POLICY("local plain = cost:seconds({{0, 0, 2}})\n"
+                        "local lazy = setmetatable({}, {__index = function(_, i)\n"
+                        "  assert(not pcall(cost.seconds, cost, {{0, 0, 0}}))\n"
+                        "  assert(cost:seconds({{0, 0, 1}}) < plain)\n"
+                        "  return ({0, 0, 2})[i]\n"
+                        "end})\n"
+                        "error(cost:seconds({lazy}) == plain and 'the same' or 'another')"),
+                 NULL, "mine.lua:9: the same");
 }
 
 Test(policies, a_limit_that_no_chunk_can_keep_is_told_where)
