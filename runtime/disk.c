@@ -217,14 +217,28 @@ bool pw_disk_lock(const char *folder, int *descriptor, PwError *error)
     return true;
 }
 
+static int open_to_read(const char *path)
+{
+    return may("read", path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+}
+
+/* What is not there is wrong input; what is there and cannot be read is a failure. */
+static bool report_unread(const char *path, PwError *error)
+{
+    bool missing = errno == ENOENT || errno == ENOTDIR;
+    return (missing ? pw_input : pw_fail)(error, "%s: cannot be read: %s", path, strerror(errno));
+}
+
 char *pw_disk_read(const char *path, int64_t limit, int64_t *bytes, PwError *error)
 {
     struct stat status;
     char       *text       = NULL;
     int64_t     length     = 0;
-    int         descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0 || fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode))
-        pw_input(error, "%s: %s", path, descriptor < 0 ? strerror(errno) : "not a plain file");
+    int         descriptor = open_to_read(path);
+    if (descriptor < 0 || fstat(descriptor, &status) != 0)
+        report_unread(path, error);
+    else if (!S_ISREG(status.st_mode))
+        pw_input(error, "%s: not a plain file", path);
     else if (status.st_size > limit)
         pw_input(error, "%s: %lld bytes, at most %lld expected", path, (long long)status.st_size,
                  (long long)limit);
@@ -235,7 +249,10 @@ char *pw_disk_read(const char *path, int64_t limit, int64_t *bytes, PwError *err
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0) {
-            pw_input(error, "%s: %s", path, got < 0 ? strerror(errno) : "shorter than it was");
+            if (got < 0)
+                report_unread(path, error);
+            else
+                pw_input(error, "%s: shorter than it was", path);
             free(text);
             text = NULL;
             break;
@@ -256,9 +273,9 @@ bool pw_disk_hash(const char *path, char hash[65], int64_t *bytes, PwError *erro
     static char piece[1 << 16];
     PwSha256    state;
     ssize_t     got;
-    int         descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    int         descriptor = open_to_read(path);
     if (descriptor < 0)
-        return pw_input(error, "%s: %s", path, strerror(errno));
+        return report_unread(path, error);
     pw_sha256_start(&state);
     while ((got = read(descriptor, piece, sizeof piece)) != 0) {
         if (got < 0 && errno != EINTR)
@@ -266,9 +283,9 @@ bool pw_disk_hash(const char *path, char hash[65], int64_t *bytes, PwError *erro
         if (got > 0)
             pw_sha256_add(&state, piece, (size_t)got);
     }
-    int code = errno;
+    bool good = got == 0 || report_unread(path, error);
     close(descriptor);
     *bytes = (int64_t)state.bytes;
     pw_sha256_finish(&state, hash);
-    return got == 0 || pw_input(error, "%s: cannot be read: %s", path, strerror(code));
+    return good;
 }

@@ -37,7 +37,8 @@ bool pw_disk_replace(const char *folder, const char *name, const char *text, PwE
  * the process ends, however it ends. */
 bool pw_disk_lock(const char *folder, int *descriptor, PwError *error);
 
-/* A whole file of at most `limit` bytes, a 0 byte after the last; free() it. NULL on error. */
+/* A whole file of at most `limit` bytes, a 0 byte after the last; free() it. NULL on error. Both: a
+ * file that is not there is wrong input, one that is and cannot be read a failure. */
 char *pw_disk_read(const char *path, int64_t limit, int64_t *bytes, PwError *error);
 bool  pw_disk_hash(const char *path, char hash[65], int64_t *bytes, PwError *error);
 

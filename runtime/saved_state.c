@@ -140,12 +140,14 @@ static bool list_states(const char *states, StateList *list, PwError *error)
     if (!folder)
         return (errno == ENOTDIR ? pw_input : pw_fail)(error, "%s: cannot be read: %s", states,
                                                        strerror(errno));
+    errno = 0; /* readdir leaves it where nothing more is there, and the run would begin anew */
     for (struct dirent *entry; good && (entry = readdir(folder));)
         if (step_of(entry->d_name) >= 0)
             good = add_step(list, step_of(entry->d_name));
+    int code = errno;
     closedir(folder);
-    if (!good)
-        return pw_fail(error, "%s: no memory to list it", states);
+    if (!good || code)
+        return pw_fail(error, "%s: cannot be listed: %s", states, strerror(code));
     if (list->count > 0)
         qsort(list->steps, list->count, sizeof *list->steps, newest_first);
     return true;
@@ -313,29 +315,47 @@ static bool read_manifest(const char *folder, int64_t step, PwSavedState *saved,
     return good;
 }
 
+/* The first state of the list that holds. One that could not be read may hold all the same, and
+ * where none holds a run that begins anew would remove them: both are errors. */
+static bool first_that_holds(const char *states, const StateList *list, PwSavedState *saved,
+                             char job_hash[80], bool *found, PwError *error)
+{
+    PwError why, newest = {{0}, 0};
+    for (size_t i = 0; i < list->count; i++) {
+        char folder[PW_PATH_MAX];
+        if (!state_path(folder, states, list->steps[i], error))
+            return false;
+        if (read_manifest(folder, list->steps[i], saved, job_hash, &why))
+            return *found = true;
+        if (why.status != PW_EXIT_INPUT)
+            return *error = why, false;
+        fprintf(stderr, "%s is passed over: %s\n", folder, why.text);
+        if (i == 0)
+            newest = why;
+    }
+    return list->count == 0 ||
+           pw_input(error,
+                    "%s: no saved state there holds (the newest: %s); to begin at step 0, move "
+                    "them away or choose another --out",
+                    states, newest.text);
+}
+
 bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool *found,
                    PwError *error)
 {
     StateList list;
-    char      states[PW_PATH_MAX], folder[PW_PATH_MAX], job_hash[80];
+    char      states[PW_PATH_MAX], job_hash[80];
     *found = false;
     *saved = (PwSavedState){0};
     if (!pw_disk_join(states, run, "states", error) || !list_states(states, &list, error))
         return false;
-    bool good = true;
-    for (size_t i = 0; good && !*found && i < list.count; i++) {
-        PwError why;
-        good   = state_path(folder, states, list.steps[i], error);
-        *found = good && read_manifest(folder, list.steps[i], saved, job_hash, &why);
-        if (good && !*found)
-            fprintf(stderr, "%s is passed over: %s\n", folder, why.text);
-    }
+    bool good = first_that_holds(states, &list, saved, job_hash, found, error);
     free(list.steps);
     if (*found && strcmp(job_hash, job->job_hash) != 0)
         return pw_input(error,
                         "%s was saved by another job: its model, data or seed differ "
                         "(job hash %.16s, this trainer's is %.16s); choose another --out",
-                        folder, job_hash, job->job_hash);
+                        saved->folder, job_hash, job->job_hash);
     if (!*found)
         *saved = (PwSavedState){0};
     return good;

@@ -25,8 +25,9 @@ const char *pw_toolchain(void);
 bool pw_state_save(const PwTeam *team, const char *run, int64_t step, int64_t position,
                    PwSavedState *newest, PwError *error);
 
-/* For the leader. The newest folder that holds; `found` false: there is none. What does not hold is
- * reported on stderr and left alone. */
+/* For the leader. The newest folder that holds; `found` false: there is none at all. What does not
+ * hold is reported on stderr and left alone; where none holds, or one cannot be read, it is an
+ * error: the run must not begin anew unasked. */
 bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool *found,
                    PwError *error);
 /* Masters, and moments unless `only_weights`: each process those that it is home to. */

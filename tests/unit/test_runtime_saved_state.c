@@ -247,6 +247,70 @@ Test(saved_state, one_bit_changed_makes_it_be_passed_over)
     }
 }
 
+/* The step that is found while `fault`, if any, is in the way; -1: an error. */
+static int64_t find(Saver *saver, int (*fault)(const char *operation, const char *path))
+{
+    PwSavedState saved;
+    bool         found;
+    saver->error  = (PwError){{0}, 0};
+    pw_disk_fault = fault;
+    bool good     = pw_state_find(saver->team.job, saver->run, &saved, &found, &saver->error);
+    pw_disk_fault = NULL;
+    return good ? saved.step : -1;
+}
+
+/* It would begin anew, cut the metrics, and remove the states when it has passed them. */
+Test(saved_state, a_run_does_not_begin_anew_where_no_state_holds)
+{
+    Saver saver = {0};
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    cr_assert(save(&saver, 1));
+    cr_assert(save(&saver, 2));
+    damage(&saver, 1, "master.safetensors");
+    damage(&saver, 2, "moment1.safetensors");
+    cr_expect_eq(find(&saver, NULL), -1);
+    cr_expect_eq(saver.error.status, PW_EXIT_INPUT);
+    cr_expect(strstr(saver.error.text, "states: no saved state there holds (the newest: ") &&
+                  strstr(saver.error.text, "step-2/moment1.safetensors: its size or SHA-256") &&
+                  strstr(saver.error.text, "choose another --out"),
+              "%s", saver.error.text);
+    cr_expect_str_eq(states(&saver), "1 2");
+    close_saver(&saver);
+}
+
+/* fail_at 0: the manifest of the newest state; 1 to 3: its files. */
+static int reading_fails(const char *operation, const char *path)
+{
+    (void)path;
+    return strcmp(operation, "read") == 0 && operations++ == fail_at ? fail_with : 0;
+}
+
+Test(saved_state, one_that_cannot_be_read_is_not_passed_over)
+{
+    static const int codes[] = {EACCES, EIO, ENOMEM};
+    Saver            saver   = {0};
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    cr_assert(save(&saver, 1));
+    cr_assert(save(&saver, 2));
+    for (fail_at = 0; fail_at < 4; fail_at++)
+        for (int i = 0; i < 3; i++) {
+            operations = 0;
+            fail_with  = codes[i];
+            cr_expect_eq(find(&saver, reading_fails), -1, "file %d, %d", fail_at, codes[i]);
+            cr_expect_eq(saver.error.status, PW_EXIT_FAILED);
+            cr_expect(strstr(saver.error.text, "step-2/") &&
+                          strstr(saver.error.text, strerror(codes[i])),
+                      "%s", saver.error.text);
+        }
+    operations = 0;
+    fail_at    = 0;
+    fail_with  = ENOENT; /* a removal that was cut short */
+    cr_expect_eq(find(&saver, reading_fails), 1);
+    close_saver(&saver);
+}
+
 /* A run that had to go back behind them keeps what it saves; those that it passes go. */
 Test(saved_state, damaged_states_do_not_push_out_those_that_hold)
 {
