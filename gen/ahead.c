@@ -23,6 +23,7 @@ int ahead_run(Compilation *job, const char *ring_path, int64_t first, int64_t st
     if (!process_follow(parent, SIGTERM))
         return EXIT_FAILED;
     signal(SIGINT, SIG_IGN);          /* Ctrl-C is the trainer's: it saves and stops */
+    signal(SIGPIPE, SIG_IGN);         /* what a policy prints may find no reader */
     setpriority(PRIO_PROCESS, 0, 10); /* training comes first */
     RingWriter *writer = ring_open(job->region, ring_path, &error);
     if (!writer)

@@ -50,6 +50,7 @@ static void listen_to_signals(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL); /* launchers pass it on to every process */
+    signal(SIGPIPE, SIG_IGN);          /* whoever read the progress may stop reading: train on */
 }
 
 static bool open_watermarks(Training *training, PwError *error)

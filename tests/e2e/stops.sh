@@ -113,6 +113,16 @@ expect 2 "$PIPEWRIGHT" evaluate job.lua
 expect 2 "$PIPEWRIGHT" export job.lua -o hf
 expect 2 "$PIPEWRIGHT" build job.lua -o corpus/d00.txt
 
+# Nobody has to read the progress: neither trainer nor planner ends where its reader has gone.
+{
+    status=0
+    $run --steps 20 || status=$?
+    echo $status >unread
+} | :
+[ "$(cat unread)" = 0 ] || fail "its reader had gone, and it ended with $(cat unread)"
+expect 0 run/trainer/train --where --out run
+says 20
+
 # A signal to the tool, as Ctrl-C and `kill` send it: the trainer saves, both end with 0.
 for name in INT TERM; do
     rm -rf run/metrics.jsonl

@@ -155,6 +155,22 @@ Test(runtime_training, a_killed_run_ends_with_the_bits_of_an_undisturbed_one)
     cr_expect_str_eq(found, expected);
 }
 
+/* `train ... | head -n 1`: the reader of its progress goes, and it trains on. */
+Test(runtime_training, nobody_has_to_read_its_progress)
+{
+    Place place;
+    int   ends[2], kept = dup(STDOUT_FILENO);
+    make_place(&place, 2, 20, -1);
+    cr_assert(pipe(ends) == 0 && dup2(ends[1], STDOUT_FILENO) >= 0);
+    close(ends[0]);
+    close(ends[1]);
+    signal(SIGPIPE, SIG_DFL);
+    int status = train_apart(&place, 2);
+    dup2(kept, STDOUT_FILENO);
+    cr_expect_eq(status, 0);
+    cr_expect(has_state(&place, 20));
+}
+
 Test(runtime_training, stops_before_an_update_that_is_not_finite)
 {
     Place place;
