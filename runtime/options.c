@@ -36,7 +36,8 @@ static const char help[] =
     "  --seed S --temperature T   of --generate; temperature 0 takes the likeliest token\n"
     "  --accept-toolchain     go on from a state that another compiler or kernel class wrote\n"
     "  --trace-steps A..B     trace of these steps in RUN/trace.json (else of the last 3)\n"
-    "  --watchdog SECONDS     end when no rank gets on for so long (also PW_WATCHDOG_SECONDS)\n"
+    "  --watchdog SECONDS     end when no rank gets on for so long; inf: never (also "
+    "PW_WATCHDOG_SECONDS)\n"
     "  --watermark            print how much of each arena was used, and when (slow)\n"
     "\n"
     "Exit status: 0 done, or stopped by a signal and saved; 1 the run failed; 2 wrong input.\n";
@@ -97,7 +98,9 @@ static bool take_trace(PwOptions *options, const char *value, PwError *error)
     return true;
 }
 
-static bool take_value(PwOptions *options, const Option *option, const char *value, PwError *error)
+/* `name`: by which the value was given, on the command line or around it. */
+static bool take_value(PwOptions *options, const Option *option, const char *name,
+                       const char *value, PwError *error)
 {
     void *field = (char *)options + option->offset;
     char *end;
@@ -112,26 +115,32 @@ static bool take_value(PwOptions *options, const Option *option, const char *val
         *(double *)field = strtod(value, &end);
     bool negative = option->kind == WHOLE ? *(int64_t *)field < 0 : !(*(double *)field >= 0);
     return (*value && !*end && errno == 0 && !negative) ||
-           pw_input(error, "%s: found \"%s\", expected a number, 0 or more", option->name, value);
+           pw_input(error, "%s: found \"%s\", expected a number, 0 or more", name, value);
+}
+
+static const Option *find_option(const char *name)
+{
+    for (const Option *option = table; option < table + sizeof table / sizeof *table; option++)
+        if (strcmp(name, option->name) == 0)
+            return option;
+    return NULL;
 }
 
 static bool take_option(PwOptions *options, char ***at, PwError *error)
 {
-    const char *name = *(*at)++;
-    for (const Option *option = table; option < table + sizeof table / sizeof *table; option++) {
-        if (strcmp(name, option->name) != 0)
-            continue;
-        if (option->mode != PW_MODE_NONE)
-            options->mode = option->mode;
-        if (option->kind == WORD)
-            return true;
-        if (option->kind == FLAG)
-            return *(bool *)((char *)options + option->offset) = true;
-        if (!**at)
-            return pw_input(error, "%s: a value is missing", name);
-        return take_value(options, option, *(*at)++, error);
-    }
-    return pw_input(error, "unknown option \"%s\"; --help lists all", name);
+    const char   *name   = *(*at)++;
+    const Option *option = find_option(name);
+    if (!option)
+        return pw_input(error, "unknown option \"%s\"; --help lists all", name);
+    if (option->mode != PW_MODE_NONE)
+        options->mode = option->mode;
+    if (option->kind == WORD)
+        return true;
+    if (option->kind == FLAG)
+        return *(bool *)((char *)options + option->offset) = true;
+    if (!**at)
+        return pw_input(error, "%s: a value is missing", name);
+    return take_value(options, option, name, *(*at)++, error);
 }
 
 /* What each mode cannot do without. */
@@ -181,8 +190,9 @@ bool pw_options_read(PwOptions *options, int argc, char **argv, PwError *error)
     *options = (PwOptions){.steps = -1, .temperature = 1, .trace_first = -1, .trace_last = -1};
     find_home(options, argc > 0 ? argv[0] : "");
     options->transport = find_transport(argv);
-    if (seconds)
-        options->watchdog = strtod(seconds, NULL);
+    if (seconds &&
+        !take_value(options, find_option("--watchdog"), "PW_WATCHDOG_SECONDS", seconds, error))
+        return false;
     for (char **at = argv + (argc > 0); *at;)
         if (!take_option(options, &at, error))
             return false;

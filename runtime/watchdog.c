@@ -8,6 +8,7 @@
 #include <time.h>
 
 #define UNKNOWN_SECONDS 600.0
+#define NEVER_SECONDS 9e9 /* 63 bits hold 9.2e18 nanoseconds */
 
 typedef struct Sight { /* where all ranks are, in one number that changes when any of them moves  */
     uint64_t trace;
@@ -110,7 +111,9 @@ void pw_watchdog_expect(PwWatchdog *watchdog, double predicted_seconds)
     double limit = watchdog->always > 0    ? watchdog->always
                    : predicted_seconds > 0 ? 5 * predicted_seconds + 10
                                            : UNKNOWN_SECONDS;
-    atomic_store_explicit(&watchdog->limit, (int64_t)(limit * 1e9), memory_order_relaxed);
+    atomic_store_explicit(&watchdog->limit,
+                          limit < NEVER_SECONDS ? (int64_t)(limit * 1e9) : INT64_MAX,
+                          memory_order_relaxed);
 }
 
 bool pw_watchdog_open(PwWatchdog *watchdog, const PwTeam *team, double always, PwError *error)

@@ -11,6 +11,7 @@
 #include "runtime/disk.h"
 #include "runtime/json.h"
 #include "runtime/run.h"
+#include "runtime/watchdog.h"
 #include "tests/support/toy_trainer.h"
 
 typedef struct Place {
@@ -201,6 +202,33 @@ Test(runtime_training, the_watchdog_ends_a_run_that_hangs)
     toy_mischief           = (ToyMischief){3, TOY_HANG};
     place.options.watchdog = 0.5;
     cr_expect_eq(train_apart(&place, 2), PW_EXIT_FAILED);
+}
+
+Test(runtime_training, the_watchdog_can_be_told_to_wait_for_ever)
+{
+    static const double seconds[] = {9e9, 1e12, INFINITY};
+    for (int i = 0; i < 3; i++) {
+        PwWatchdog watchdog = {.always = seconds[i]};
+        pw_watchdog_expect(&watchdog, 1);
+        cr_expect_eq(atomic_load(&watchdog.limit), INT64_MAX, "%g s", seconds[i]);
+    }
+    PwWatchdog watchdog = {.always = 0};
+    pw_watchdog_expect(&watchdog, 1e30);
+    cr_expect_eq(atomic_load(&watchdog.limit), INT64_MAX);
+}
+
+Test(runtime_training, the_watchdogs_variable_is_read_like_its_option)
+{
+    char     *arguments[] = {"train", "--measure", "points", NULL};
+    PwOptions options;
+    PwError   error = {{0}, 0};
+    setenv("PW_WATCHDOG_SECONDS", "1.5", 1);
+    cr_assert(pw_options_read(&options, 3, arguments, &error), "%s", error.text);
+    cr_expect_eq(options.watchdog, 1.5);
+    setenv("PW_WATCHDOG_SECONDS", "x", 1);
+    cr_assert_not(pw_options_read(&options, 3, arguments, &error));
+    cr_expect_eq(error.status, PW_EXIT_INPUT);
+    cr_expect_str_eq(error.text, "PW_WATCHDOG_SECONDS: found \"x\", expected a number, 0 or more");
 }
 
 Test(runtime_training, refuses_a_damaged_program)
