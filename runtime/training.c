@@ -289,12 +289,25 @@ static int64_t fullest_arena(const PwProgram *program)
     return bytes;
 }
 
+/* The programs were made for them. Each process looks, all hear of it, and save what they have: the
+ * steps before were of the tokens as they were. */
+static bool tokens_hold(Training *training, PwError *error)
+{
+    PwTransport *transport = training->run.team.transport;
+    bool         hold      = pw_tokens_check(&training->run.tokens, error);
+    int64_t      rank      = pw_greatest(transport, hold ? -1 : transport->first);
+    if (rank < 0)
+        return true;
+    pw_share(transport, (int)rank, error, sizeof *error);
+    return save(training, &(PwError){{0}, 0}) && false;
+}
+
 static bool run_program(Training *training, const PwProgram *program, double waited, PwError *error)
 {
     PwTeam       *team    = &training->run.team;
     PwStepNumbers numbers = pw_step_numbers(training->run.job, program->step, program->weight);
     PwRecord     *records = pw_recorder_begin(&training->recorder, program);
-    if (!pw_tokens_check(&training->run.tokens, error))
+    if (!tokens_hold(training, error))
         return false;
     pw_watchdog_expect(&training->watchdog, program->predicted_seconds);
     int64_t begin = pw_now();

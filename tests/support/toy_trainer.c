@@ -13,6 +13,7 @@
 #include "runtime/sha256.h"
 
 ToyMischief toy_mischief = {-1, 0};
+const char *toy_lengthened;
 
 /* Addresses, the same on every rank: static ones first. */
 enum {
@@ -74,6 +75,13 @@ static void toy_backward(const PwCall *call)
         da[tokens[i]] += dy[i];
 }
 
+static void lengthen(const char *path)
+{
+    FILE *file = fopen(path, "ab");
+    if (!file || fputc(0, file) == EOF || fclose(file) != 0)
+        abort();
+}
+
 static void misbehave(const PwCall *call, double *norm)
 {
     static atomic_int waiting;
@@ -85,6 +93,8 @@ static void misbehave(const PwCall *call, double *norm)
         kill(getpid(), SIGTERM);
     if (toy_mischief.kind == TOY_KILL)
         kill(getpid(), SIGKILL);
+    if (toy_mischief.kind == TOY_LENGTHEN)
+        lengthen(toy_lengthened);
     while (toy_mischief.kind == TOY_HANG && !atomic_load(&waiting))
         usleep(1000);
 }

@@ -13,8 +13,9 @@ typedef struct ToyMischief {
     long long step; /* -1: never                                                               */
     int       kind; /* one of those below                                                      */
 } ToyMischief;
-enum { TOY_NOT_FINITE = 1, TOY_SIGNAL, TOY_HANG, TOY_KILL };
+enum { TOY_NOT_FINITE = 1, TOY_SIGNAL, TOY_HANG, TOY_KILL, TOY_LENGTHEN };
 extern ToyMischief toy_mischief;
+extern const char *toy_lengthened; /* the file that TOY_LENGTHEN appends a byte to */
 
 const PwJob *toy_job(int nranks); /* 1 or 2 */
 

@@ -292,6 +292,21 @@ Test(runtime_training, changed_tokens_are_named)
     cr_expect(strstr(place.error.text, "was trained on other tokens"), "%s", place.error.text);
 }
 
+Test(runtime_training, tokens_that_change_under_a_run_cost_it_no_step)
+{
+    Place place;
+    char  path[200];
+    make_place(&place, 2, 20, -1);
+    snprintf(path, sizeof path, "%s.bin", place.data);
+    toy_lengthened = path;
+    toy_mischief   = (ToyMischief){7, TOY_LENGTHEN};
+    cr_assert_not(train(&place, 2));
+    cr_expect_eq(place.error.status, PW_EXIT_INPUT);
+    cr_expect(strstr(place.error.text, "tokens.bin: the file changed while it was used"), "%s",
+              place.error.text);
+    cr_expect(has_state(&place, 8), "step 7 was of the tokens as they were, and the last one");
+}
+
 Test(runtime_training, a_changed_token_set_is_named)
 {
     Place place;
