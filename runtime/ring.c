@@ -45,6 +45,13 @@ static uint64_t file_bytes(const PwPrograms *programs)
                : 0;
 }
 
+/* Bytes that can be read: a live ring's file is shorter than its map, another one may be longer. */
+static uint64_t readable_bytes(const PwPrograms *programs)
+{
+    uint64_t file = file_bytes(programs);
+    return file < programs->bytes ? file : programs->bytes;
+}
+
 bool pw_ring_open(PwPrograms *programs, const char *path, PwError *error)
 {
     PwRing ring;
@@ -122,7 +129,7 @@ const PwProgram *pw_ring_program(const PwPrograms *programs, int64_t step, const
     const PwSlot *slot = &slots(programs)[(uint64_t)step % programs->ring->slots];
     char          name[PW_PATH_MAX + 40], hash[65];
     snprintf(name, sizeof name, "%s: step %lld", programs->path, (long long)step);
-    uint64_t end = file_bytes(programs) < programs->bytes ? file_bytes(programs) : programs->bytes;
+    uint64_t end = readable_bytes(programs);
     if (slot->step != step || slot->offset > end || slot->offset % 64 ||
         slot->bytes > end - slot->offset) {
         pw_input(error, "%s: not where the ring says", name);
@@ -149,7 +156,7 @@ const PwProgram *pw_ring_program(const PwPrograms *programs, int64_t step, const
 int64_t pw_ring_forecast(const PwPrograms *programs, int rank)
 {
     const PwRing *ring    = programs->ring;
-    uint64_t      end     = file_bytes(programs);
+    uint64_t      end     = readable_bytes(programs);
     int64_t       written = atomic_load_explicit(&ring->written, memory_order_acquire), most = 0;
     int64_t       first = written - (int64_t)ring->slots;
     for (int64_t step = first > ring->first_step ? first : ring->first_step; step < written;

@@ -213,3 +213,25 @@ Test(ring, a_file_cut_short_is_refused_at_the_step_that_is_missing)
     cr_expect_null(pw_ring_program(&programs, 2, toy_job(2), &error));
     pw_ring_close(&programs);
 }
+
+/* Beyond the ring's parts, far behind the map's end. */
+Test(ring, a_slot_in_a_files_tail_is_not_read)
+{
+    enum { TAIL = 1 << 24 };
+    char       folder[64], path[128];
+    PwPrograms programs;
+    PwError    error = {{0}, 0};
+    toy_folder(folder);
+    snprintf(path, sizeof path, "%s/long.pw", folder);
+    toy_ring(path, 2, 3, -1);
+    cr_assert_eq(truncate(path, 2 * TAIL), 0);
+    cr_assert(pw_ring_open(&programs, path, &error), "%s", error.text);
+    cr_assert_leq(programs.bytes, TAIL);
+    int64_t most = pw_ring_forecast(&programs, 0);
+    cr_expect_gt(most, 0);
+    PwSlot *slot = (PwSlot *)(programs.ring + 1) + 1;
+    slot->offset = TAIL;
+    cr_expect_eq(pw_ring_forecast(&programs, 0), most);
+    cr_expect_null(pw_ring_program(&programs, 1, toy_job(2), &error));
+    pw_ring_close(&programs);
+}
