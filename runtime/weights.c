@@ -290,13 +290,28 @@ bool pw_tensors_write(const PwTeam *team, PwValues values, const char *path, cha
     return good;
 }
 
+/* Readers would take the shards that an index names, and not the file that we write. */
+static bool refuse_index(const char *folder, PwError *error)
+{
+    struct stat status;
+    char        index[PW_PATH_MAX];
+    return pw_disk_join(index, folder, "model.safetensors.index.json", error) &&
+           (stat(index, &status) != 0 ||
+            pw_input(error,
+                     "%s: readers would take the shards that it names for the weights; remove it, "
+                     "or choose another folder",
+                     index));
+}
+
 bool pw_weights_export(const PwTeam *team, const char *folder, PwError *error)
 {
-    char    path[PW_PATH_MAX], hash[65];
+    char    path[PW_PATH_MAX], beside[PW_PATH_MAX], hash[65];
     int64_t bytes;
-    return pw_disk_make_folders(folder, error) &&
+    return refuse_index(folder, error) && pw_disk_make_folders(folder, error) &&
            pw_disk_join(path, folder, "model.safetensors", error) &&
-           pw_tensors_write(team, PW_WEIGHTS, path, hash, &bytes, error) &&
+           pw_disk_join(beside, folder, "model.safetensors.tmp", error) &&
+           pw_tensors_write(team, PW_WEIGHTS, beside, hash, &bytes, error) &&
+           pw_disk_rename(beside, path, error) &&
            pw_disk_replace(folder, "config.json", team->job->config_json, error);
 }
 

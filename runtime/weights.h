@@ -9,7 +9,7 @@ void pw_weights_from_seed(PwTeam *team);
 bool pw_weights_from_folder(PwTeam *team, const char *folder, PwError *error);
 void pw_tables_fill(PwTeam *team); /* RoPE's cosines and sines */
 
-/* model.safetensors and config.json. */
+/* model.safetensors and config.json: an older one's stay whole until the new ones are. */
 bool pw_weights_export(const PwTeam *team, const char *folder, PwError *error);
 
 /* One safetensors file of all tensors, by name. The leader writes it; the other processes give what

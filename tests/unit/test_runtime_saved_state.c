@@ -1,5 +1,5 @@
-/* Saved states: what goes in comes out; and whatever operation of a save fails, or is the last one
- * before the end of the process, the old state or the new one is whole. */
+/* Saved states and exports: what goes in comes out; and whatever operation of a save fails, or is
+ * the last one before the end of the process, the old state or the new one is whole. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 
 #include "runtime/disk.h"
 #include "runtime/saved_state.h"
+#include "runtime/weights.h"
 #include "tests/support/toy_trainer.h"
 
 static int operations, fail_at, fail_with; /* fail_with 0: the process ends */
@@ -403,4 +404,54 @@ Test(saved_state, a_folder_that_cannot_be_read_is_not_an_empty_one)
     cr_expect_not(pw_state_find(toy_job(1), saver.run, &saved, &found, &saver.error));
     cr_expect_eq(saver.error.status, PW_EXIT_INPUT);
     cr_expect(strstr(saver.error.text, "states: cannot be read"), "%s", saver.error.text);
+}
+
+/* Exports `value` with a full disk at operation n; what the folder then reads as, 0: nothing. */
+static real export_over(Saver *saver, real value, int n, bool *good)
+{
+    const PwTensor *tensor = &saver->team.job->tensors[0];
+    operations             = 0;
+    fail_at                = n;
+    fail_with              = ENOSPC;
+    fill(saver, value);
+    pw_disk_fault = count_operations;
+    *good         = pw_weights_export(&saver->team, saver->run, &saver->error);
+    pw_disk_fault = NULL;
+    fill(saver, 0);
+    if (!pw_weights_from_folder(&saver->team, saver->run, &saver->error))
+        return 0;
+    return *(real *)(void *)(saver->team.workers[0].arena.at + tensor->weight);
+}
+
+Test(exported_weights, an_operation_that_fails_leaves_the_older_ones_whole)
+{
+    Saver saver = {0};
+    bool  good  = false;
+    int   n     = 0;
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    cr_assert_eq(export_over(&saver, 1, -1, &good), 1, "%s", saver.error.text);
+    do {
+        real found = export_over(&saver, 2, n++, &good);
+        cr_expect(found == 2 || (found == 1 && !good), "operation %d: %g", n - 1, (double)found);
+    } while (!good);
+    cr_expect_gt(n, 8);
+    close_saver(&saver);
+}
+
+/* Readers of such a folder take the shards that the index names. */
+Test(exported_weights, do_not_go_where_an_index_hides_them)
+{
+    Saver saver = {0};
+    char  path[200];
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    snprintf(path, sizeof path, "%s/model.safetensors.index.json", saver.run);
+    FILE *file = fopen(path, "w");
+    cr_assert(file);
+    fclose(file);
+    cr_assert_not(pw_weights_export(&saver.team, saver.run, &saver.error));
+    cr_expect_eq(saver.error.status, PW_EXIT_INPUT);
+    cr_expect(strstr(saver.error.text, path), "%s", saver.error.text);
+    close_saver(&saver);
 }
