@@ -71,16 +71,23 @@ local function pairs(table)
   end, table, nil
 end
 
+local function is_above(a, b)
+  if type(a) == type(b) then return a > b end
+  return type(a) == "string"
+end
+
+--- The first key in the order above `key`, which may have been cleared since it was given.
 local function next(table, key)
   if type(table) ~= "table" then
     error("bad argument #1 to 'next' (table expected, got " .. type(table) .. ")", 2)
   end
+  local kind = type(key)
+  if kind ~= "nil" and kind ~= "number" and kind ~= "string" then
+    error("bad argument #2 to 'next' (a key is expected, got " .. kind .. ")", 2)
+  end
   local keys = sorted_keys(table)
   local i = 1
-  if key ~= nil then
-    while keys[i] ~= nil and keys[i] ~= key do i = i + 1 end
-    i = i + 1
-  end
+  while keys[i] ~= nil and key ~= nil and not is_above(keys[i], key) do i = i + 1 end
   if keys[i] == nil then return nil end
   return keys[i], table[keys[i]]
 end

@@ -302,5 +302,9 @@ Test(sandbox, table_functions_do_what_lua_s_do)
     expect_answer("return table.move({1, 2, 3}, 2, 3, 1)", "[2,3,3]");
     expect_answer("local k, v = next({b = 1, a = 2}) return {k, v, next({}) == nil}",
                   "[\"a\",2,true]");
+    expect_answer("local u, r = {b = 1, a = 2, [3] = 3, [-1] = 4}, {}\n"
+                  "for k in next, u do u[k] = nil r[#r + 1] = k end return {r, next(u) == nil}",
+                  "[[-1,3,\"a\",\"b\"],true]");
+    expect_refused("next({}, {})", "script.lua:1: bad argument #2 to 'next'");
     expect_refused("table.insert({}, 5, 1)", "script.lua:1: ");
 }
