@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gen/base/file.h"
 #include "gen/base/text.h"
 #include "gen/commands/command.h"
 
@@ -106,6 +107,15 @@ static bool wrong_option(const Command *command, bool lacks_value, const char *w
         nearest ? "?)" : "", command->name);
 }
 
+/* The value of an option. A folder is the same with a slash at its end, and names are made of it by
+ * adding to it. */
+static const char *value_of(Region *region, const Option *option, const char *text)
+{
+    bool folder = !strcmp(option->value, "DIR") || !strcmp(option->value, "RUN") ||
+                  !strcmp(option->value, "TRAINER");
+    return folder ? path_trim(region, text) : text;
+}
+
 /* Reads the words of the command line and does what they say. */
 static bool obey(const Command *command, Region *region, int argc, char **argv, Error *error)
 {
@@ -128,12 +138,15 @@ static bool obey(const Command *command, Region *region, int argc, char **argv, 
                 i++;
             if (!command->options[i].name)
                 return wrong_option(command, false, "-o", error);
-            arguments.values[i] = optarg;
+            arguments.values[i] = value_of(region, &command->options[i], optarg);
         } else
-            arguments.values[option - 256] = optarg ? optarg : "";
+            arguments.values[option - 256] =
+                optarg ? value_of(region, &command->options[option - 256], optarg) : "";
     }
     arguments.words  = (const char **)argv + optind;
     arguments.nwords = argc - optind;
+    for (int i = 0; i < arguments.nwords; i++) /* all of them are paths */
+        arguments.words[i] = path_trim(region, arguments.words[i]);
     if (arguments.nwords < command->min_words || arguments.nwords > command->max_words)
         return error_input(error, "usage: pipewright %s %s; pipewright %s --help tells more",
                            command->name, command->words, command->name);

@@ -277,6 +277,14 @@ const char *path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+char *path_trim(Region *region, const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return region_format(region, "%.*s", (int)length, path);
+}
+
 char *path_without(Region *region, const char *path, const char *ending)
 {
     size_t length = strlen(path), tail = strlen(ending);

@@ -49,6 +49,7 @@ char **file_names(Region *region, const char *folder, int *count, Error *error);
 char       *path_join(Region *region, const char *folder, const char *name);
 char       *path_folder(Region *region, const char *path); /* "a/b/c" -> "a/b", "c" -> "." */
 const char *path_name(const char *path);                   /* "a/b/c" -> "c" */
+char       *path_trim(Region *region, const char *path);   /* "a/b//" -> "a/b", "/" -> "/" */
 /* "a/b.lua" without ".lua" -> "a/b"; what does not end so, or is nothing else, stays. */
 char *path_without(Region *region, const char *path, const char *ending);
 

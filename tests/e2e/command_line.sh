@@ -95,9 +95,9 @@ expect 0 "$PIPEWRIGHT" doctor --json
 # A run, and what is done with it.
 expect 0 "$PIPEWRIGHT" run job.lua $small --out run --steps 3
 says "3 steps done"
-expect 0 "$PIPEWRIGHT" run job.lua $small --out run --steps 3
+expect 0 "$PIPEWRIGHT" run job.lua $small --out run/ --steps 3
 says "has 3 steps of the 3 asked for"
-expect 0 "$PIPEWRIGHT" verify run
+expect 0 "$PIPEWRIGHT" verify run/
 says "the token set that the programs were made for"
 expect 0 "$PIPEWRIGHT" prove run
 says "proven"
@@ -128,7 +128,7 @@ expect 2 "$PIPEWRIGHT" generate run --prompt-tokens "97 257"
 says 'found "257", expected numbers from 0 to 256'
 expect 2 "$PIPEWRIGHT" generate corpus --prompt x
 says "found no artifact"
-expect 0 "$PIPEWRIGHT" export run -o hf
+expect 0 "$PIPEWRIGHT" export run/ -o hf/
 [ -s hf/model.safetensors ] || fail "nothing was exported"
 
 # Evaluation: on what was held out, on one text in three clothes, on parts that make a whole.
@@ -136,7 +136,7 @@ loss() {
     expect 0 "$PIPEWRIGHT" evaluate run --json "$@"
     sed 's/.*"targets": \([0-9]*\), "loss": \([0-9.e+-]*\).*/\1 \2/' said.txt
 }
-expect 0 "$PIPEWRIGHT" evaluate run
+expect 0 "$PIPEWRIGHT" evaluate run/
 says "bits per byte"
 [ "$(loss)" = "$(loss --data job.data/tokens)" ] || fail "the run's own token set is another one"
 printf 'alpha beta' >one.txt
@@ -144,7 +144,7 @@ printf '{"text": "alpha beta"}\n' >one.jsonl
 mkdir one
 cp one.txt one
 [ "$(loss --data one.txt)" = "$(loss --data one.jsonl)" ] || fail "JSONL gives another loss"
-[ "$(loss --data one.txt)" = "$(loss --data one)" ] || fail "a folder gives another loss"
+[ "$(loss --data one.txt)" = "$(loss --data one/)" ] || fail "a folder gives another loss"
 { loss --data 'corpus/d[01]*.txt' && loss --data 'corpus/d[23]*.txt' && loss --data corpus; } |
     awk '{ n[NR] = $1; s[NR] = $1 * $2 }
         END { d = s[1] + s[2] - s[3]; exit !(n[1] + n[2] == n[3] && d * d < 1e-6 * s[3]) }' ||

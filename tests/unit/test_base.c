@@ -295,6 +295,10 @@ Test(base, paths)
     cr_assert_str_eq(path_join(region, "a/", "b"), "a/b");
     cr_assert_str_eq(path_join(region, ".", "b"), "b");
     cr_assert_str_eq(path_join(region, "a", "/b"), "/b");
+    cr_assert_str_eq(path_trim(region, "a/b"), "a/b");
+    cr_assert_str_eq(path_trim(region, "a/b//"), "a/b");
+    cr_assert_str_eq(path_trim(region, "/"), "/");
+    cr_assert_str_eq(path_trim(region, ""), "");
     cr_assert_str_eq(path_folder(region, "a/b/c"), "a/b");
     cr_assert_str_eq(path_folder(region, "c"), ".");
     cr_assert_str_eq(path_folder(region, "/c"), "/");
