@@ -167,7 +167,7 @@ static void try_ranks(Remedies *remedies)
         try_change(remedies, &change);
 }
 
-/* Contexts half as long: longer sequences in two. */
+/* Contexts half as long: longer sequences in two, or in three where that leaves a token. */
 static void try_context(Remedies *remedies)
 {
     Change       change = change_of(remedies);
@@ -176,7 +176,10 @@ static void try_context(Remedies *remedies)
     int64_t      most   = from->context / 2;
     to->context         = most;
     to->nsequences      = 0;
-    to->sequences       = REGION_ARRAY(remedies->region, Sequence, 2 * from->nsequences + 1);
+    int64_t room        = 0;
+    for (int i = 0; i < from->nsequences && most > 0; i++)
+        room += (from->sequences[i].length + most - 1) / most;
+    to->sequences = REGION_ARRAY(remedies->region, Sequence, room);
     for (int i = 0; i < from->nsequences; i++) {
         Sequence rest = from->sequences[i];
         for (int64_t left = rest.length; most > 0 && left > 0; left -= most) {

@@ -96,4 +96,14 @@ sed 's/"split"/"error"/; s/context = "128K"/context = "1K"/' long.lua >refuse.lu
 cp -r long.data refuse.data
 expect 2 "$PIPEWRIGHT" plan refuse.lua
 says 'more than the context of 1024, and the job'\''s data says long = "error"'
-echo "documents, token sets and a document too long: refused by name"
+
+# Too little memory: what would do is tried, such as half the context, by which one sequence of an
+# odd context becomes three.
+rm -rf corpus job.data
+make_corpus
+make_job 2 '"gpipe"' "1 MiB"
+expect 0 $data
+expect 2 "$PIPEWRIGHT" plan job.lua --set data.context=33 --set "train.batch=sequences(200)" \
+    --set model.layers=2 --set model.hidden=96 --set model.ffn=160
+says "data.context = 16 ("
+echo "documents, token sets, a document too long, too little memory: refused by name"
