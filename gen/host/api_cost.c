@@ -314,6 +314,13 @@ static int arrange(lua_State *lua)
 
 /* ---- solvers ---- */
 
+/* Of numbers that are not negative; the most that there is where that is too large. */
+static int64_t product(int64_t a, int64_t b)
+{
+    int64_t result;
+    return __builtin_mul_overflow(a, b, &result) ? INT64_MAX : result;
+}
+
 static int64_t *take_wholes(lua_State *lua, int index, int *count, Api *api)
 {
     luaL_checktype(lua, index, LUA_TTABLE);
@@ -340,7 +347,7 @@ static int best_fit(lua_State *lua)
     luaL_argcheck(lua, limit >= 0, 2, "expected a limit, not negative");
     int64_t *room = lua_isnoneornil(lua, 3) ? NULL : take_wholes(lua, 3, &nbins, api);
     int     *bin  = REGION_ARRAY(api->region, int, nitems);
-    sandbox_charge(lua, (int64_t)nitems * (nitems + nbins));
+    sandbox_charge(lua, product(nitems, (int64_t)nitems + nbins));
     pack_best_fit(api->region, size, nitems, limit, room, nbins, bin);
     lua_createtable(lua, nitems, 0);
     for (int i = 0; i < nitems; i++) {
@@ -367,7 +374,7 @@ static int divide(lua_State *lua)
         lua_pop(lua, 1);
     }
     int *border = REGION_ARRAY(api->region, int, parts + 1);
-    sandbox_charge(lua, (int64_t)count * count * parts);
+    sandbox_charge(lua, product(product(count, count), parts));
     partition(api->region, weight, count, NULL, (int)parts, border);
     lua_createtable(lua, (int)parts + 1, 0);
     for (int i = 0; i <= parts; i++) {

@@ -56,7 +56,8 @@ const char *sandbox_read(lua_State *lua, const char *name);
 /* The text of a user's file that was loaded, by its lua_Debug.short_src; or NULL. */
 const char *sandbox_source(lua_State *lua, const char *name);
 /* Takes from the budget of instructions what a C function is going to do; ends the child if it is
- * used up. Every function whose work a script chooses must call it. */
+ * used up; a negative number is one that became too large. Every function whose work a script
+ * chooses must call it. */
 void sandbox_charge(lua_State *lua, int64_t instructions);
 
 #endif

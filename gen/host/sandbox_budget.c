@@ -50,7 +50,7 @@ void sandbox_charge(lua_State *lua, int64_t instructions)
 {
     Child *child = child_of(lua);
     note_place(lua, child->place);
-    if (instructions > child->instructions)
+    if (instructions < 0 || instructions > child->instructions)
         used_up(lua, child);
     child->instructions -= instructions;
 }

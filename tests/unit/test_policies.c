@@ -306,6 +306,9 @@ Test(policies, wrong_ones_are_told_where)
     expect_error(POLICY(PLAN("order[3] = {}")), NULL,
                  "mine.lua:2: plan.pipeline: order has 3 lists, there are 2 stages");
     expect_error("while true do end", NULL, "instructions");
+    expect_error(POLICY("local t = {} for i = 1, 3000000 do t[i] = 1 end\n" /* over 2^63 steps */
+                        "pw.solve.divide(t, 1500000)"),
+                 NULL, "mine.lua:4: the script does too much");
     expect_error("error({})", NULL, "mine.lua:1: the script raised a table as its error");
     expect_error("local t = 'x' for i = 1, 100 do t = t .. t end", NULL,
                  "mine.lua: the script takes more memory than the ");
