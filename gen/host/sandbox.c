@@ -21,6 +21,8 @@
 
 #include "gen/host/sandbox_child.h"
 
+enum { INCLUDED_NAME = 65 }; /* where it begins in its frame: behind a hash and a blank */
+
 typedef struct Listener {
     Region        *region;
     SandboxResult *result;
@@ -58,8 +60,10 @@ static bool take_frame(Listener *listener, FrameKind kind, const char *bytes, si
         fprintf(stderr, "%.*s\n", (int)length, bytes);
         return true;
     case FRAME_INCLUDE: {
+        if (length <= INCLUDED_NAME)
+            return false; /* the child is broken */
         SandboxFile file = {.hash = region_format(listener->region, "%.64s", bytes),
-                            .name = region_copy(listener->region, bytes + 65)};
+                            .name = region_copy(listener->region, bytes + INCLUDED_NAME)};
         REGION_APPEND(listener->region, result->included, result->nincluded, listener->room, file);
         return true;
     }

@@ -12,7 +12,7 @@
 
 #include "gen/base/file.h"
 #include "gen/base/text.h"
-#include "gen/host/sandbox.h"
+#include "gen/host/sandbox_child.h"
 #include "tests/support/own_folder.h"
 
 TestSuite(sandbox, .init = open_folder, .fini = close_folder);
@@ -265,6 +265,23 @@ Test(sandbox, included_files_are_recorded)
     cr_expect_str_eq(result.included[0].name, "rates.lua");
     cr_expect_eq(strlen(result.included[0].hash), 64);
     json_decref(result.answer);
+}
+
+static int send_half_a_hash(lua_State *lua)
+{
+    frame_send(child_of(lua), FRAME_INCLUDE, "0123", 4);
+    return 0;
+}
+
+/* A child that a script broke may send anything. */
+Test(sandbox, a_frame_that_is_too_short_is_refused)
+{
+    Error         error = {.status = 0};
+    SandboxResult result;
+    Sandbox       sandbox = {.main = send_half_a_hash};
+    cr_expect_not(sandbox_run(region, &sandbox, &result, &error));
+    cr_expect(strstr(error.text, "broke its process"), "%s", error.text);
+    cr_expect_eq(result.nincluded, 0);
 }
 
 Test(sandbox, errors_keep_their_line)
