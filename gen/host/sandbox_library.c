@@ -102,18 +102,17 @@ static char *read_regular(Region *region, int file, size_t *length)
     return text;
 }
 
-const char *sandbox_read(lua_State *lua, const char *name)
+const char *sandbox_read(lua_State *lua, const char *name, size_t *length)
 {
-    Child *child  = child_of(lua);
-    size_t length = 0;
+    Child *child = child_of(lua);
     sandbox_charge(lua, INCLUDE_CHARGE);
     int   file = child->sandbox->folder ? open_below(child->sandbox->folder, name) : -1;
-    char *text = file >= 0 ? read_regular(child->region, file, &length) : NULL;
+    char *text = file >= 0 ? read_regular(child->region, file, length) : NULL;
     if (file >= 0)
         close(file);
     if (!text)
         return NULL;
-    const char *hash  = hash_bytes(child->region, text, length);
+    const char *hash  = hash_bytes(child->region, text, *length);
     const char *frame = region_format(child->region, "%s %s", hash, name);
     frame_send(child, FRAME_INCLUDE, frame, strlen(frame));
     return text;
@@ -132,13 +131,13 @@ static int include(lua_State *lua)
 {
     size_t      length;
     const char *name = luaL_checklstring(lua, 1, &length);
-    const char *text = strlen(name) == length ? sandbox_read(lua, name) : NULL;
+    const char *text = strlen(name) == length ? sandbox_read(lua, name, &length) : NULL;
     if (!text)
         return luaL_error(lua,
                           "include: found \"%s\", expected a file of at most 1 MiB in the script's "
                           "folder or below it, by a path without \".\", \"..\" or links",
                           name);
-    load_text(lua, text, strlen(text), name, '@');
+    load_text(lua, text, length, name, '@');
     use_users_globals(lua);
     lua_call(lua, 0, 1);
     return 1;

@@ -80,8 +80,9 @@ static int find_field_line(lua_State *lua)
  * expected. */
 static int read_config(lua_State *lua)
 {
-    const char *text = sandbox_read(lua, luaL_checkstring(lua, 1));
-    json_t     *tree = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    size_t      length;
+    const char *text = sandbox_read(lua, luaL_checkstring(lua, 1), &length);
+    json_t     *tree = text ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (json_is_object(tree)) {
         values_push(lua, tree);
         return 1;

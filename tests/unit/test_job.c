@@ -273,6 +273,14 @@ Test(job, hugging_face_defaults)
     cr_expect_eq(parse(hf_job, NULL)->model->rope_theta, 7.5); /* the newer form wins */
 }
 
+Test(job, hugging_face_config_is_read_to_its_end)
+{
+    static const char text[] = "{\"model_type\": \"llama\"}\0{";
+    Error             error;
+    cr_assert(file_write(path_join(region, folder, "config.json"), text, sizeof text - 1, &error));
+    expect_error(hf_job, "a file that holds one JSON object");
+}
+
 /* The shape goes out as a config.json and comes in again as the same shape. */
 static const char *through_config(const Job *job)
 {

@@ -267,6 +267,18 @@ Test(sandbox, included_files_are_recorded)
     json_decref(result.answer);
 }
 
+/* What is hashed is what is run: all bytes, also behind a 0. */
+Test(sandbox, included_files_are_read_to_their_end)
+{
+    static const char text[] = "local t = { rate = 1 } -- \0\nt.rate = 2 return t";
+    Error             error;
+    cr_assert(file_write(path_join(region, folder, "zero.lua"), text, sizeof text - 1, &error));
+    expect_answer("return include('zero.lua').rate", "2");
+    static const char wrong[] = "return 1\0 garbage";
+    cr_assert(file_write(path_join(region, folder, "wrong.lua"), wrong, sizeof wrong - 1, &error));
+    expect_refused("return include('wrong.lua')", "wrong.lua:1: ");
+}
+
 static int send_half_a_hash(lua_State *lua)
 {
     frame_send(child_of(lua), FRAME_INCLUDE, "0123", 4);
