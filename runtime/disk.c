@@ -211,9 +211,9 @@ bool pw_disk_lock(const char *folder, int *descriptor, PwError *error)
                         "choose another --out",
                         folder, got > 0 ? (int)strcspn(owner, "\n") : 1, got > 0 ? owner : "?");
     }
-    /* Who holds it is only for the message. */
-    if (ftruncate(*descriptor, 0) != 0 || dprintf(*descriptor, "%ld\n", (long)getpid()) < 0)
-        return report("write", path, 0, error);
+    /* Who holds it is only for the message; on a full disk there is no room for it. */
+    if (ftruncate(*descriptor, 0) == 0)
+        dprintf(*descriptor, "%ld\n", (long)getpid());
     return true;
 }
 

@@ -2,9 +2,11 @@
  * the last one before the end of the process, the old state or the new one is whole. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -213,6 +215,22 @@ Test(saved_state, a_full_disk_is_told_with_what_is_needed)
     cr_expect(strstr(saver.error.text, "needed") && strstr(saver.error.text, "free"), "%s",
               saver.error.text);
     close_saver(&saver);
+}
+
+Test(saved_state, a_full_disk_keeps_no_run_from_its_lock)
+{
+    struct rlimit full = {0, 0};
+    char          run[64];
+    int           status, lock;
+    PwError       error;
+    toy_folder(run);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGXFSZ, SIG_IGN); /* writing fails instead */
+        _exit(setrlimit(RLIMIT_FSIZE, &full) == 0 && pw_disk_lock(run, &lock, &error) ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 /* Turns a bit of a state's file. */
