@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { INTERVAL = 100000000 }; /* nanoseconds between two looks */
+
 #define UNKNOWN_SECONDS 600.0
 #define NEVER_SECONDS 9e9 /* 63 bits hold 9.2e18 nanoseconds */
 
@@ -81,26 +83,29 @@ static void accuse(const PwTeam *team, double seconds)
     pw_die(PW_EXIT_FAILED, "no rank got on for %.1f s; the run ends%s", seconds, ranks);
 }
 
+/* A look adds one interval at most: while this process is stopped (SIGSTOP) its clock goes on. */
 static void *watch(void *argument)
 {
     PwWatchdog *watchdog = argument;
     Sight       before   = look(watchdog->team);
-    int64_t     since    = pw_now();
+    int64_t     looked = pw_now(), stood = 0; /* nanoseconds */
     pthread_mutex_lock(&watchdog->mutex);
     while (!watchdog->stop) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 100000000;
+        until.tv_nsec += INTERVAL;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&watchdog->condition, &watchdog->mutex, &until);
         Sight   sight = look(watchdog->team);
         int64_t now   = pw_now();
+        stood += now - looked < INTERVAL ? now - looked : INTERVAL;
         if (sight.running == 0 || sight.trace != before.trace)
-            since = now;
+            stood = 0;
         before = sight;
-        if (now - since > atomic_load_explicit(&watchdog->limit, memory_order_relaxed))
-            accuse(watchdog->team, (double)(now - since) / 1e9);
+        looked = now;
+        if (stood > atomic_load_explicit(&watchdog->limit, memory_order_relaxed))
+            accuse(watchdog->team, (double)stood / 1e9);
     }
     pthread_mutex_unlock(&watchdog->mutex);
     return NULL;

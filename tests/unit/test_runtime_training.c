@@ -50,10 +50,9 @@ static bool train(Place *place, int nranks)
     return train_job(place, toy_job(nranks));
 }
 
-/* In a process of its own: exit status, or 128 + signal. */
-static int train_apart(Place *place, int nranks)
+/* In a process of its own. */
+static pid_t begin_apart(Place *place, int nranks)
 {
-    int   status;
     pid_t child = fork();
     if (child == 0) {
         bool good = train(place, nranks);
@@ -61,8 +60,20 @@ static int train_apart(Place *place, int nranks)
             fprintf(stderr, "%s\n", place->error.text);
         _exit(good ? 0 : place->error.status);
     }
+    return child;
+}
+
+/* Its exit status, or 128 + signal. */
+static int end_apart(pid_t child)
+{
+    int status;
     waitpid(child, &status, 0);
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int train_apart(Place *place, int nranks)
+{
+    return end_apart(begin_apart(place, nranks));
 }
 
 static void master_hash(const Place *place, int step, char hash[65])
@@ -202,6 +213,23 @@ Test(runtime_training, the_watchdog_ends_a_run_that_hangs)
     toy_mischief           = (ToyMischief){3, TOY_HANG};
     place.options.watchdog = 0.5;
     cr_expect_eq(train_apart(&place, 2), PW_EXIT_FAILED);
+}
+
+/* Stopped, as by Ctrl-Z, and continued: it has the rest of its time from there on. */
+Test(runtime_training, time_in_which_it_is_stopped_is_none_in_which_it_stands_still)
+{
+    Place place;
+    make_place(&place, 2, 20, -1);
+    toy_mischief           = (ToyMischief){3, TOY_HANG};
+    place.options.watchdog = 2;
+    pid_t child            = begin_apart(&place, 2);
+    usleep(500000);
+    kill(child, SIGSTOP);
+    usleep(2000000);
+    int64_t begin = pw_now();
+    kill(child, SIGCONT);
+    cr_expect_eq(end_apart(child), PW_EXIT_FAILED);
+    cr_expect_gt((double)(pw_now() - begin) / 1e9, 0.5);
 }
 
 Test(runtime_training, the_watchdog_can_be_told_to_wait_for_ever)
