@@ -1,5 +1,7 @@
-/* stored_program: is what lies there well made? A hash protects it on the way; this protects from a
- * planner's mistake and from a file that somebody made. Costs a walk over the arrays. */
+/* stored_program: is what lies there well made? A hash protects it on the way; this finds arrays,
+ * indices, addresses and messages that lead out of the program, the job or the arena. Costs a walk
+ * over the arrays. What a codelet does with its operands is not known here: that they are as many
+ * and as long as its tokens and count need, prove has shown before the hash was made. */
 #include "runtime/stored_program.h"
 
 #include <stdio.h>

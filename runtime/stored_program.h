@@ -1,5 +1,6 @@
 /* stored_program: reading a stored program where it lies. pw_program_check is the door: after it
- * every index and address is in range, and the executor checks nothing. */
+ * every index and address is in range, and the executor checks nothing. That a call's operands are
+ * what its codelet needs is proven when the program is made, and not looked at again. */
 #ifndef PW_STORED_PROGRAM_H
 #define PW_STORED_PROGRAM_H
 
