@@ -62,11 +62,23 @@ expect 0 "$PIPEWRIGHT" verify run
 newest=run/states/$(cat run/states/latest)
 says "$newest: every file is as its manifest says"
 cp -p "$newest/moment2.safetensors" kept
+rm run/states/latest # it is for people
 flip "$newest/moment2.safetensors"
 expect 2 "$PIPEWRIGHT" verify run
-says "$newest: damaged"
+says "$newest: damaged: $newest/moment2.safetensors: found "
+says "states/step-5: every file is as its manifest says"
 mv kept "$newest/moment2.safetensors"
+(mkdir run/states/step-1 && sleep 0.5 && rmdir run/states/step-1) & # as a run that saves
 expect 0 "$PIPEWRIGHT" verify run
+says "$newest: every file is as its manifest says"
+wait
+for change in 's/"bytes": /&1/' s/state-1/state-2/ 's/"step": /&1/' s/moment1/moment2/; do
+    cp -p "$newest/manifest.json" kept
+    sed "$change" kept >"$newest/manifest.json"
+    expect 2 "$PIPEWRIGHT" verify run
+    says "$newest: damaged: $newest/"
+    mv kept "$newest/manifest.json"
+done
 
 # A token set of somebody else's: its hash is kept beside it. Built from the .idx alone, the states
 # remember on what they were trained.
