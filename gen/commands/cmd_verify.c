@@ -190,7 +190,11 @@ static bool verify_again(Region *region, const char *folder, const char *job_pat
                          const json_t *manifest, Error *error)
 {
     Compilation job;
-    if (!compile_job(region, job_path, recorded_sets(region, manifest), true, &job, error))
+    const char *plans = json_object_get(json_object_get(manifest, "files"), "inputs/plan.json")
+                            ? path_join(region, folder, "inputs/plan.json")
+                            : NULL;
+    if (!compile_job(region, job_path, recorded_sets(region, manifest), true, &job, error) ||
+        !compile_from(&job, plans, error))
         return false;
     PackOptions pack_options = {.steps   = json_integer_value(json_object_get(manifest, "steps")),
                                 .as_code = json_is_true(json_object_get(manifest, "as_code")),

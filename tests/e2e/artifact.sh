@@ -60,6 +60,10 @@ says "job.train.optimizer.lr: 0.001 -> 0.002"
 says "2 differences;"
 expect 0 "$PIPEWRIGHT" verify other/ --job job.lua
 [ -z "$(find . -name '*.tmp.*' -o -name '*.again.*')" ] || fail "leftovers: $(find . -name '*.tmp.*')"
+for step in 0 1; do "$PIPEWRIGHT" plan job.lua --step $step --json; done >plans.json
+expect 0 "$PIPEWRIGHT" build job.lua --steps 2 --no-compile --from plans.json -o planned
+rm plans.json # the artifact has them
+expect 0 "$PIPEWRIGHT" verify planned --job job.lua
 sed 's/seed = 3/seed = 4/' job.lua >else/where/job.lua
 expect 1 "$PIPEWRIGHT" verify trainer --job else/where/job.lua
 says "built again, it differs"
