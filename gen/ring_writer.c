@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -149,15 +150,19 @@ bool ring_finish(RingWriter *writer, int state, const char *message, Error *erro
     return good || error_fail(error, "%s: cannot be synced: %s", writer->path, strerror(errno));
 }
 
-void ring_abandon(const char *path, int signal_number)
+void ring_abandon(const char *path, int status)
 {
     Error   ignored;
     char    message[100];
     Region *region = region_new();
-    snprintf(message, sizeof message, "it was ended by signal %d%s", signal_number,
-             signal_number == SIGKILL ? "; for want of memory?" : "");
-    RingWriter *writer = ring_open(region, path, &ignored);
+    if (WIFSIGNALED(status))
+        snprintf(message, sizeof message, "it was ended by signal %d%s", WTERMSIG(status),
+                 WTERMSIG(status) == SIGKILL ? "; for want of memory?" : "");
+    else
+        snprintf(message, sizeof message, "it ended with status %d", WEXITSTATUS(status));
+    RingWriter *writer   = ring_open(region, path, &ignored);
+    int         finished = writer ? writer->ring->finished : 0;
     if (writer)
-        ring_finish(writer, -1, message, &ignored);
+        ring_finish(writer, finished ? finished : -1, finished ? NULL : message, &ignored);
     region_free(region);
 }

@@ -20,7 +20,8 @@ bool ring_append(RingWriter *ring, const void *program, uint64_t bytes, bool pat
 /* No more will come: state 1 finished, -1 failed, with a message for the trainer. Closes it. */
 bool ring_finish(RingWriter *ring, int state, const char *message, Error *error);
 
-/* The same for a planner that was killed and can no longer say so itself. */
-void ring_abandon(const char *path, int signal_number);
+/* The same for a planner that ended, with a `status` of waitpid's, and may not have said so itself:
+ * what it did say stays. */
+void ring_abandon(const char *path, int status);
 
 #endif

@@ -123,20 +123,27 @@ static pid_t start_trainer(const Arguments *arguments, const char *artifact, con
     return child;
 }
 
-/* Waits for the trainer. A planner that is killed before it is done can no longer say so: the ring
- * says it for it, and the trainer saves and stops. */
+/* Waits for the trainer. A planner that ends before it is done may not have said so: the ring says
+ * it for it, and the trainer saves and stops. Whose end is known gets no more signals: its number
+ * may be another's. */
 static int wait_for_both(pid_t child, pid_t planner, const char *ring)
 {
     for (;;) {
         int   status;
         pid_t ended = waitpid(-1, &status, 0);
         if (ended == child) {
-            kill(planner, SIGTERM);
-            process_wait(planner);
+            trainer = 0;
+            if (planner > 0) {
+                kill(planner, SIGTERM);
+                process_wait(planner);
+            }
             return process_status(status);
         }
-        if (ended == planner && WIFSIGNALED(status))
-            ring_abandon(ring, WTERMSIG(status));
+        if (ended == planner) {
+            planner = 0;
+            if (status != 0)
+                ring_abandon(ring, status);
+        }
         if (ended < 0 && errno != EINTR)
             return EXIT_FAILED;
     }

@@ -1,10 +1,12 @@
-/* interpose: loaded in front of libc (LD_PRELOAD) into a trainer that knows nothing of it.
+/* interpose: loaded in front of libc (LD_PRELOAD) into a trainer that knows nothing of it, or into
+ * the tool.
  *   PW_TEST_KILL=save:N     kill -9 to itself in front of the N-th operation inside RUN/states that
  *                           changes something; the writes of a file count once
  *   PW_TEST_KILL=resume:N   the same in front of the N-th file there that is opened for reading
  *   PW_TEST_FULL=BYTES      the disk has so many bytes left for RUN/states
  *   PW_TEST_COUNT=FILE      every time a line of a step is written, FILE gets a line: calls so far
- * of malloc, calloc, realloc, aligned_alloc, free, mmap and munmap */
+ * of malloc, calloc, realloc, aligned_alloc, free, mmap and munmap
+ *   PW_TEST_TOOL=exit       its planner ends as it lowers its priority, before it opens the ring */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -129,6 +132,19 @@ CHANGES_PATH(rename, (const char *from, const char *to), from, (from, to))
 CHANGES_PATH(unlink, (const char *path), path, (path))
 CHANGES_PATH(rmdir, (const char *path), path, (path))
 CHANGES_PATH(mkdir, (const char *path, mode_t mode), path, (path, mode))
+
+static bool tool_is_told(const char *what)
+{
+    const char *text = getenv("PW_TEST_TOOL");
+    return text && !strcmp(text, what);
+}
+
+int setpriority(__priority_which_t which, id_t who, int priority)
+{
+    if (tool_is_told("exit"))
+        _exit(1);
+    return REAL(setpriority)(which, who, priority);
+}
 
 /* glibc's own names behind the ones that are counted: dlsym itself allocates. */
 void *__libc_malloc(size_t bytes);
