@@ -1,7 +1,8 @@
 /* tune: measures this machine for one job and keeps the cost table beside it. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "gen/base/file.h"
 #include "gen/base/process.h"
@@ -42,16 +43,32 @@ static Cost *ask_trainer(Tuning *tuning, Region *region, const char *folder, Err
     return status == 0 ? tune_read(tuning, answer.at, error) : NULL;
 }
 
+/* A folder of a name that nobody could know before, so that what is compiled and run in it is ours;
+ * NULL on error. */
+static char *make_own_folder(Region *region, Error *error)
+{
+    const char *given  = getenv("TMPDIR");
+    const char *parent = given && *given ? given : "/tmp";
+    char       *folder = path_join(region, parent, "pipewright-tune-XXXXXX");
+    if (mkdtemp(folder))
+        return folder;
+    error_fail(error, "%s: the folder cannot be made: %s", folder, strerror(errno));
+    return NULL;
+}
+
 static Cost *measure(Compilation *job, Error *error)
 {
-    Region     *region = job->region;
-    Tuning     *tuning = tune_points(region, job->job, job->codelets, job->lengths);
-    const char *folder = region_format(region, "/tmp/pipewright-tune-%d", (int)getpid());
-    PackOptions how    = {.compile = true, .quiet = true, .code_only = true};
+    Region     *region  = job->region;
+    Tuning     *tuning  = tune_points(region, job->job, job->codelets, job->lengths);
+    const char *own     = make_own_folder(region, error);
+    const char *trainer = own ? path_join(region, own, "trainer") : NULL;
+    PackOptions how     = {.compile = true, .quiet = true, .code_only = true};
     Error       ignored;
-    bool        built = pack(job, folder, how, error);
-    Cost       *cost  = built ? ask_trainer(tuning, region, folder, error) : NULL;
-    file_remove_tree(folder, &ignored);
+    if (!own)
+        return NULL;
+    bool  built = pack(job, trainer, how, error);
+    Cost *cost  = built ? ask_trainer(tuning, region, trainer, error) : NULL;
+    file_remove_tree(own, &ignored);
     if (cost)
         cost->name = machine_name(region);
     return cost;

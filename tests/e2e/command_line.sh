@@ -90,6 +90,8 @@ sed 's/slices = 4/slices = 0/' job.lua >zero.lua
 cp -r job.data zero.data
 expect 2 "$PIPEWRIGHT" plan zero.lua
 says "zero.lua:$(grep -n 'slices = 0' zero.lua | cut -d : -f 1): policy.slices: found \"0\""
+expect 1 env TMPDIR=nowhere "$PIPEWRIGHT" tune job.lua $small -o cost.json
+says "nowhere/pipewright-tune-"
 expect 0 "$PIPEWRIGHT" doctor --json
 
 # A run, and what is done with it.
