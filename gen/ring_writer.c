@@ -29,6 +29,16 @@ static uint64_t round_up(uint64_t value)
     return (value + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN;
 }
 
+/* Gives the file its first bytes, on the disk: they are mapped, and a write to them that finds no
+ * room there ends the process. Some file systems cannot promise it. */
+static bool make_room(int file, uint64_t bytes)
+{
+    do
+        errno = posix_fallocate(file, 0, (off_t)bytes);
+    while (errno == EINTR);
+    return !errno || ((errno == EOPNOTSUPP || errno == EINVAL) && !ftruncate(file, (off_t)bytes));
+}
+
 bool ring_create(const char *path, int64_t slots, uint64_t data_bytes, int64_t first, Error *error)
 {
     PwRing   ring   = {.magic = PW_RING_MAGIC, .slots = (uint64_t)slots, .first_step = first};
@@ -40,9 +50,11 @@ bool ring_create(const char *path, int64_t slots, uint64_t data_bytes, int64_t f
     int file        = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0644);
     if (file < 0)
         return error_fail(error, "%s: cannot be created: %s", path, strerror(errno));
-    bool good = !ftruncate(file, (off_t)data) && pwrite(file, &ring, sizeof ring, 0) == sizeof ring;
+    bool good = make_room(file, data) && pwrite(file, &ring, sizeof ring, 0) == sizeof ring;
+    int  why  = errno;
     close(file);
-    return good || error_fail(error, "%s: cannot be written: %s", path, strerror(errno));
+    return good || error_fail(error, "%s: cannot be written: %s", path,
+                              why == ENOSPC ? "the disk is full" : strerror(why));
 }
 
 RingWriter *ring_open(Region *region, const char *path, Error *error)

@@ -173,6 +173,8 @@ killed() {
 killed planner 1
 grep -q "the planner failed: it was ended by signal 9" killed.txt || fail "$(cat killed.txt)"
 if [ -z "$SANITIZERS" ]; then # the tool's own would have to be loaded first
+    expect 1 env LD_PRELOAD="$INTERPOSE" PW_TEST_TOOL=full "$PIPEWRIGHT" build job.lua --no-compile -o full
+    says "/programs.pw: cannot be written: the disk is full"
     expect 1 env LD_PRELOAD="$INTERPOSE" PW_TEST_TOOL=exit timeout 60 "$PIPEWRIGHT" run job.lua --out run --steps 100000
     says "the planner failed: it ended with status 1"
 fi

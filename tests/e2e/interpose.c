@@ -6,7 +6,8 @@
  *   PW_TEST_FULL=BYTES      the disk has so many bytes left for RUN/states
  *   PW_TEST_COUNT=FILE      every time a line of a step is written, FILE gets a line: calls so far
  * of malloc, calloc, realloc, aligned_alloc, free, mmap and munmap
- *   PW_TEST_TOOL=exit       its planner ends as it lowers its priority, before it opens the ring */
+ *   PW_TEST_TOOL=exit       its planner ends as it lowers its priority, before it opens the ring
+ *   PW_TEST_TOOL=full       the disk has no room for a ring */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -144,6 +145,12 @@ int setpriority(__priority_which_t which, id_t who, int priority)
     if (tool_is_told("exit"))
         _exit(1);
     return REAL(setpriority)(which, who, priority);
+}
+
+/* So the tool, which is built for large files, calls it. */
+int posix_fallocate64(int file, int64_t from, int64_t bytes)
+{
+    return tool_is_told("full") ? ENOSPC : REAL(posix_fallocate64)(file, from, bytes);
 }
 
 /* glibc's own names behind the ones that are counted: dlsym itself allocates. */
