@@ -63,6 +63,13 @@ static void push_wholes(lua_State *lua, const int64_t *value, int count)
     }
 }
 
+/* Of numbers that are not negative; the most that there is where that is too large. */
+static int64_t product(int64_t a, int64_t b)
+{
+    int64_t result;
+    return __builtin_mul_overflow(a, b, &result) ? INT64_MAX : result;
+}
+
 /* ---- of a whole plan ---- */
 
 /* cost:simulate(plan) -> { seconds, bound, bubble } */
@@ -300,7 +307,7 @@ static int arrange(lua_State *lua)
     TaskList *lists  = take_lists(lua, 6, &a);
     TaskList *orders = REGION_ARRAY(a.api->region, TaskList, a.plan->nranks);
     int       ntasks = 3 * a.index.nplaces;
-    sandbox_charge(lua, (int64_t)ntasks * ntasks / 4 + 1000);
+    sandbox_charge(lua, product(ntasks, 8 + 4 * (int64_t)a.plan->pipelines[0].nstages) + 1000);
     if (!list_order(a.api->region, a.tasks, ntasks, lists, a.plan->pipelines[0].nstages,
                     a.plan->nranks, waiting, orders))
         luaL_error(
@@ -313,13 +320,6 @@ static int arrange(lua_State *lua)
 }
 
 /* ---- solvers ---- */
-
-/* Of numbers that are not negative; the most that there is where that is too large. */
-static int64_t product(int64_t a, int64_t b)
-{
-    int64_t result;
-    return __builtin_mul_overflow(a, b, &result) ? INT64_MAX : result;
-}
 
 static int64_t *take_wholes(lua_State *lua, int index, int *count, Api *api)
 {

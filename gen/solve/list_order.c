@@ -5,10 +5,12 @@ typedef struct Run {
     const Task     *tasks;
     const TaskList *lists;
     int             nlists, waiting;
-    double         *end;  /* [ntasks] -1: not yet                                   */
-    double         *free; /* [nmachines] when it ends what it has begun             */
-    int            *next; /* [nlists]                                               */
-    TaskList       *pool; /* [nmachines] fillers that wait, the oldest first        */
+    double         *end;          /* [ntasks] -1: not yet                                   */
+    double         *free;         /* [nmachines] when it ends what it has begun             */
+    int            *next;         /* [nlists]                                               */
+    TaskList       *pool;         /* [nmachines] fillers that wait, the oldest first        */
+    int            *first_filler; /* [ntasks] of those that wait for the task, or -1        */
+    int            *next_filler;  /* [ntasks] the one behind this one, or -1                */
     TaskList       *order;
 } Run;
 
@@ -51,14 +53,29 @@ static bool fill(Run *run, int machine, double when)
     return true;
 }
 
-/* Fillers that wait for this task go to their machine's pool. */
-static void release(Run *run, int ntasks, int task)
+/* Fillers by the task that they wait for, those of a task by number. */
+static void index_fillers(Region *region, Run *run, int ntasks)
 {
+    run->first_filler = REGION_ARRAY(region, int, ntasks);
+    run->next_filler  = REGION_ARRAY(region, int, ntasks);
     for (int i = 0; i < ntasks; i++)
-        if (run->tasks[i].fills && run->tasks[i].needs[0] == task) {
-            TaskList *pool             = &run->pool[run->tasks[i].machine];
-            pool->tasks[pool->count++] = i;
-        }
+        run->first_filler[i] = -1;
+    for (int i = ntasks - 1; i >= 0; i--) {
+        int task = run->tasks[i].needs[0];
+        if (!run->tasks[i].fills || task < 0)
+            continue;
+        run->next_filler[i]     = run->first_filler[task];
+        run->first_filler[task] = i;
+    }
+}
+
+/* Fillers that wait for this task go to their machine's pool. */
+static void release(Run *run, int task)
+{
+    for (int i = run->first_filler[task]; i >= 0; i = run->next_filler[i]) {
+        TaskList *pool             = &run->pool[run->tasks[i].machine];
+        pool->tasks[pool->count++] = i;
+    }
 }
 
 /* The list whose first task can begin soonest, or -1. */
@@ -92,6 +109,7 @@ bool list_order(Region *region, const Task *tasks, int ntasks, const TaskList *l
         run.pool[m] = (TaskList){REGION_ARRAY(region, int, ntasks), 0};
         order[m]    = (TaskList){REGION_ARRAY(region, int, ntasks), 0};
     }
+    index_fillers(region, &run, ntasks);
     double when;
     for (int l; (l = soonest(&run, &when)) >= 0;) {
         int task = lists[l].tasks[run.next[l]];
@@ -100,7 +118,7 @@ bool list_order(Region *region, const Task *tasks, int ntasks, const TaskList *l
         if (fill(&run, tasks[task].machine, when))
             continue;
         take(&run, task, when);
-        release(&run, ntasks, task);
+        release(&run, task);
         run.next[l]++;
     }
     for (int m = 0; m < nmachines; m++)

@@ -26,7 +26,7 @@ typedef struct TaskList {
  * its machine; before it, where the machine would wait at least half as long as one takes, a task
  * that fills, the oldest first. More than `waiting` of them on one machine are run at once; < 0: no
  * limit. Ties: the lower list. Writes the order of each machine; false where tasks wait for each
- * other, or one is listed twice. */
+ * other, or one is listed twice. Work: ntasks * nlists. */
 bool list_order(Region *region, const Task *tasks, int ntasks, const TaskList *lists, int nlists,
                 int nmachines, int waiting, TaskList *order);
 

@@ -17,15 +17,15 @@ return policy {
     local stages  = layout.stages                           -- 2 where: as laid out for the job
     local waiting = options.waiting > 0 and options.waiting or #stages
     local joint   = orders.one_f_one_b(chunks, #stages, options.spare)
-    local best
-    repeat                                                  -- W that waits takes memory: fewer,
-      local order = cost:arrange {                          --   until it fits
+    local best, last
+    repeat                                                  -- W that waits takes memory: half as
+      local order = cost:arrange {                          --   many, until it fits
         stages = stages, chunks = chunks, order = joint,    -- 3 order: W where a rank would wait
         weights = true, waiting = waiting }
       local levels = recompute.least(stages, order, cost)   -- 4 recompute only what must go
       best = plan.pipeline { stages = stages, chunks = chunks, order = order, recompute = levels }
-      waiting = waiting - 1
-    until waiting < 0 or cost:fits(best)
+      last, waiting = waiting == 0, waiting // 2
+    until last or cost:fits(best)
     return best
   end,
 }

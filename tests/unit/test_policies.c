@@ -239,6 +239,26 @@ Test(policies, zero_bubble_waits_less_than_1f1b)
     free_world(world);
 }
 
+/* Where no number of W put off fits the last rank, the others' memory is searched each time; the
+ * plan is the one that puts off none. */
+Test(policies, zero_bubble_of_a_large_batch_in_little_memory)
+{
+    World *world = new_world(4, 8, (int64_t)1 << 30);
+    world->batch = make_batch(world, 512, 1);
+    for (int i = 0; i < world->batch->nsequences; i++)
+        world->batch->sequences[i].length = world->batch->context;
+    for (int r = 0; r < 4; r++)
+        world->layout->ranks[r].capacity =
+            world->layout->ranks[r].static_bytes + (r < 3 ? 1000000 : 0);
+    Plan *plan = decided(world, "zb1p", NULL);
+    cr_assert(plan, "%s", world->error.text);
+    cr_expect_eq(plan->nchunks, 512);
+    const Order *order = &plan->order[0];
+    for (int i = 0; i < order->count; i++)
+        cr_expect(order->operations[i].letter != 'B' || order->operations[i + 1].letter == 'W');
+    free_world(world);
+}
+
 static void expect_error(const char *source, const char *options, const char *message)
 {
     World *world    = new_world(2, 2, (int64_t)1 << 30);
