@@ -231,8 +231,8 @@ void remedies_add(const Compilation *job, const Step *step, Error *error)
         need = step->program->ranks[rank].peak > need ? step->program->ranks[rank].peak : need;
     int64_t least = least_capacity(&remedies, job->layout->ranks[0].capacity, need);
     if (least >= 0)
-        text_add(&remedies.enough, "\n  cluster.memory = %-15" PRId64 " the least that does",
-                 least);
+        text_add(&remedies.enough,
+                 "\n  cluster.memory = %-15" PRId64 " the least that does for this step", least);
     if (!job->plans) {
         try_policies(&remedies);
         try_options(&remedies);

@@ -353,7 +353,7 @@ bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool 
     free(list.steps);
     if (*found && strcmp(job_hash, job->job_hash) != 0)
         return pw_input(error,
-                        "%s was saved by another job: its model, data or seed differ "
+                        "%s was saved by another job: its model, data, batch or seed differ "
                         "(job hash %.16s, this trainer's is %.16s); choose another --out",
                         saved->folder, job_hash, job->job_hash);
     if (!*found)

@@ -180,6 +180,8 @@ const Command command_diff = {
     .min_words = 2,
     .max_words = 2,
     .summary   = "which input of two artifacts differs",
+    .details   = "Compares what the manifests say and the inputs; `verify` holds files against a "
+                 "manifest.",
     .options   = options,
     .run       = run,
 };

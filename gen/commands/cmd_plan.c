@@ -10,7 +10,8 @@
 
 static const Option options[] = {
     {"step", "T", "which step, counted from 0; default 0"},
-    {"policy", "NAME|FILE.lua", "another policy than the job's"},
+    {"policy", "NAME|FILE.lua",
+     "another policy than the job's; a file as seen from the job's folder"},
     {"json", NULL, "the plan as pipewright-plan-1"},
     {"with-costs", NULL, "with --json: also what the prediction stands on"},
     {"from", "plan.json", "a plan in place of the policy"},
@@ -62,18 +63,19 @@ static void print_summary(const Compilation *job, const Step *step)
     printf("proven: %s\n", text_count(region, step->program->norder, "instruction"));
 }
 
-/* --policy is a --set of the job's policy under its own name, and comes after those. */
+/* --policy is a --set of the job's policy under its own name, and comes before those: they may set
+ * its options. */
 static const char *const *with_policy(const Arguments *arguments)
 {
     int count = 0;
     while (arguments->sets[count])
         count++;
     const char **sets = REGION_ARRAY(arguments->region, const char *, count + 2);
-    for (int i = 0; i < count; i++)
-        sets[i] = arguments->sets[i];
+    const char **next = sets;
     if (argument(arguments, "policy"))
-        sets[count] =
-            region_format(arguments->region, "--policy=%s", argument(arguments, "policy"));
+        *next++ = region_format(arguments->region, "--policy=%s", argument(arguments, "policy"));
+    for (int i = 0; i < count; i++)
+        next[i] = arguments->sets[i];
     return sets;
 }
 

@@ -84,6 +84,8 @@ cp said.txt plan.json
 expect 0 "$PIPEWRIGHT" plan job.lua $small --from plan.json
 expect 2 "$PIPEWRIGHT" plan job.lua --policy nope
 says '--policy: policy: found "nope"'
+expect 2 "$PIPEWRIGHT" plan job.lua $small --policy seq1f1b --set policy.slice=2
+says "did you mean slices?"
 expect 2 "$PIPEWRIGHT" plan job.lua --set policy.slices=2.5
 says '--set: policy.slices: found "2.5", expected a whole number of at least 1'
 sed 's/slices = 4/slices = 0/' job.lua >zero.lua

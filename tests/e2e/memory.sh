@@ -66,7 +66,7 @@ check_least() {
     {
         expect 2 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory="1 MiB"
         says "bytes are missing. Most is in use at instruction"
-        least=$(sed -n 's/^  cluster.memory = \([0-9]*\) *the least that does$/\1/p' said.txt)
+        least=$(sed -n 's/^  cluster.memory = \([0-9]*\) *the least that does for this step$/\1/p' said.txt)
         expect 0 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory="$least"
         expect 2 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory=$((least - 1))
     }
