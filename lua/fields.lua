@@ -126,6 +126,9 @@ types.bytes = numeric("a size in bytes", units.bytes,
   function(value)
     local number, unit = tostring(value):match("^%s*([%d.]+)%s*([kmgtKMGT])")
     if type(value) == "string" and units.bytes(value) then return nil end   -- only too small
+    if number and not units.bytes(number .. " " .. unit:upper() .. "iB") then
+      return "sizes end below 8192 TiB"
+    end
     return "write it as \"" .. (number and number .. " " .. unit:upper() or "1 G") .. "iB\""
   end)
 
@@ -168,7 +171,9 @@ local elsewhere = {
   sequence_length = "data = text { context = ... }",
   context_length = "data = text { context = ... }",
   dataset = "data", gpus = "cluster = cpu { ranks = ... }", stages = "layout = { stages = ... }",
-  checkpoint = "save = { every = ... }",
+  checkpoint = "save = { every = ... }", save_every = "save = { every = ... }",
+  eval = "evaluate = { every = ... }", eval_every = "evaluate = { every = ... }",
+  scheduler = "curve = cosine { ... }", lr_scheduler = "curve = cosine { ... }",
 }
 
 local function did_you_mean(value, words)
