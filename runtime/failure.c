@@ -53,6 +53,12 @@ static void let_lower_ranks_speak(void)
     nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
 }
 
+/* A launcher that is told to end all ranks may do so before it reads what one of them said. */
+static void let_launcher_read(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+}
+
 /* _exit, because the other ranks still run: exit handlers would pull the arenas from under them. */
 void pw_die(int status, const char *format, ...)
 {
@@ -66,7 +72,9 @@ void pw_die(int status, const char *format, ...)
     fflush(stdout);
     fprintf(stderr, "%s\n", error.text);
     fflush(stderr);
-    if (abort_others)
+    if (abort_others) {
+        let_launcher_read();
         abort_others(status);
+    }
     _exit(status);
 }
