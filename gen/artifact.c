@@ -69,17 +69,6 @@ static bool verify_files(Region *region, const char *folder, const char *prefix,
     return good;
 }
 
-/* The executable names its toolchain in a text of its own. */
-static bool holds_text(const char *bytes, size_t length, const char *text)
-{
-    size_t room = strlen(text) + 1; /* with the 0 that ends it */
-    for (const char *at = bytes, *end = bytes + length;
-         (at = memchr(at, *text, (size_t)(end - at))) && (size_t)(end - at) >= room; at++)
-        if (memcmp(at, text, room) == 0)
-            return true;
-    return false;
-}
-
 /* Each field of the record is what the build script wrote of this file. The toolchain is the
  * trainer's, which wrote the record. */
 static bool check_record(const Fields *record, const char *path, const char *trainer, Error *error)
@@ -99,7 +88,8 @@ static bool check_record(const Fields *record, const char *path, const char *tra
     if (bytes != file_size(path))
         return fields_wrong(record, "bytes", fields_get(record, "bytes"), "the size of the file");
     const char *code = file_read(record->region, trainer, TRAINER_LIMIT, &length, error);
-    return code && ((*toolchain && holds_text(code, length, toolchain)) ||
+    size_t      room = strlen(toolchain) + 1; /* it is a text of its own there, ended by a 0 */
+    return code && ((*toolchain && memmem(code, length, toolchain, room)) ||
                     fields_wrong(record, "toolchain", fields_get(record, "toolchain"),
                                  "the compiler that the trainer names"));
 }

@@ -12,9 +12,8 @@
 #include <unistd.h>
 
 #include "gen/base/hash.h"
+#include "runtime/kernel.h"
 #include "runtime/program_format.h"
-
-enum { RING_ALIGN = 64 };
 
 struct RingWriter {
     const char *path;
@@ -24,9 +23,9 @@ struct RingWriter {
     uint64_t    next; /* where in the data part the next program would begin, from `data`      */
 };
 
-static uint64_t round_up(uint64_t value)
+static uint64_t align(uint64_t bytes)
 {
-    return (value + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN;
+    return (uint64_t)pw_align((int64_t)bytes);
 }
 
 /* Gives the file its first bytes, on the disk: they are mapped, and a write to them that finds no
@@ -42,9 +41,9 @@ static bool make_room(int file, uint64_t bytes)
 bool ring_create(const char *path, int64_t slots, uint64_t data_bytes, int64_t first, Error *error)
 {
     PwRing   ring   = {.magic = PW_RING_MAGIC, .slots = (uint64_t)slots, .first_step = first};
-    uint64_t data   = round_up(sizeof ring + sizeof(PwSlot) * (uint64_t)slots);
+    uint64_t data   = align(sizeof ring + sizeof(PwSlot) * (uint64_t)slots);
     ring.data       = data;
-    ring.data_bytes = round_up(data_bytes);
+    ring.data_bytes = align(data_bytes);
     ring.written    = first;
     ring.consumed   = first;
     int file        = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0644);
@@ -141,7 +140,7 @@ bool ring_append(RingWriter *writer, const void *program, uint64_t bytes, bool p
     slot->bytes  = bytes;
     memcpy(slot->hash, hash_bytes(scratch, program, bytes), sizeof slot->hash);
     region_free(scratch);
-    writer->next = round_up(place + bytes);
+    writer->next = align(place + bytes);
     ring->written++; /* sequentially consistent: the slot is complete before it is announced */
     return true;
 }

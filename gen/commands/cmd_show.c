@@ -12,7 +12,7 @@ static const Option options[] = {
     {"form", "FORM", "job, lengths, model, layout, codelets, cost, batch, plan or program"},
     {"step", "T", "of batch, plan and program: which step; default 0"},
     {"rank", "R", "of program: only this rank"},
-    {"after", "PASS", "of plan and program: as that pass leaves it; default: the last, simulate"},
+    {"after", "PASS", "of plan and program: as that pass leaves it; default: the last"},
     {"held-out", NULL, "of batch: the sequences of held-out documents"},
     {"from", "FILE", "reads the form from FILE, as show printed it, in place of making it"},
     {0},
@@ -33,16 +33,18 @@ static bool make_step(const Arguments *arguments, Compilation *job, const char *
 {
     const char *after = argument(arguments, "after");
     PassId      first = !strcmp(form, "plan") ? DECIDE : EXPAND;
+    Text        known = text_new(arguments->region);
     if (!after)
         return compile_step(job, number, step, error);
-    for (PassId pass = first; pass < NPASSES && strcmp(form, "batch") != 0; pass++)
+    if (!strcmp(form, "batch"))
+        return error_input(error, "--after: found --form batch, expected plan or program");
+    for (PassId pass = first; pass < NPASSES; pass++) {
         if (!strcmp(after, step_passes[pass].name))
             return compile_until(job, number, pass, step, error);
-    return error_input(error,
-                       "--after: found %s, expected of --form plan or program a pass of a step "
-                       "that has it: decide (of a plan), expand, communicate, overlap, allocate, "
-                       "prove or simulate",
-                       after);
+        text_add(&known, "%s%s", known.length ? ", " : "", step_passes[pass].name);
+    }
+    return error_input(error, "--after: found %s, expected a pass that leaves a %s: %s", after,
+                       form, known.at);
 }
 
 static bool show_step(const Arguments *arguments, Compilation *job, const char *form, Text *text,
