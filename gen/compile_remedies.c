@@ -212,16 +212,6 @@ static void try_half_batch(Remedies *remedies)
         try_change(remedies, &change);
 }
 
-/* "longdocs.lua:14", or the job's name where the field was left to its default. */
-static const char *origin_of(Region *region, const Job *job, const char *field)
-{
-    json_t     *tree  = job->tree ? json_loads(job->tree, 0, NULL) : NULL;
-    const char *place = json_string_value(json_object_get(json_object_get(tree, "origin"), field));
-    const char *found = region_copy(region, place ? place : job->path);
-    json_decref(tree);
-    return found;
-}
-
 void remedies_add(const Compilation *job, const Step *step, Error *error)
 {
     Region  *region   = step->region;
@@ -240,11 +230,10 @@ void remedies_add(const Compilation *job, const Step *step, Error *error)
         try_context(&remedies);
         try_half_batch(&remedies);
     }
-    const char *said = region_format(region, "%s: cluster.memory: %s",
-                                     origin_of(region, job->job, "cluster.memory"), error->text);
-    error_input(error, "%s", said);
+    error_at(error, job_place(region, job->job, "cluster.memory"), .field = "cluster.memory",
+             .remedy = region_copy(region, error->text));
     if (remedies.enough.length)
-        error_input(error, "%s.\nEach of these does, tried on this step:%s%s%s", said,
+        error_input(error, "%s.\nEach of these does, tried on this step:%s%s%s", error->text,
                     remedies.enough.at, remedies.short_of.length ? "\nToo little alone: " : "",
                     remedies.short_of.length ? remedies.short_of.at : "");
 }

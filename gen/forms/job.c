@@ -286,3 +286,20 @@ void job_print(const Job *job, Text *out)
 {
     text_add(out, "%s", job->tree);
 }
+
+Place job_place(Region *region, const Job *job, const char *field)
+{
+    json_t     *tree  = job->tree ? json_loads(job->tree, 0, NULL) : NULL;
+    const char *said  = json_string_value(json_object_get(json_object_get(tree, "origin"), field));
+    Place       place = {.file = job->path};
+    if (said && strcmp(said, "default") != 0) {
+        char *file  = region_copy(region, said);
+        char *colon = strrchr(file, ':');
+        place.line  = colon ? atoi(colon + 1) : 0;
+        if (colon)
+            *colon = 0;
+        place.file = file;
+    }
+    json_decref(tree);
+    return place;
+}

@@ -64,4 +64,8 @@ Job *job_from_tree(Region *region, const json_t *tree, const char *name, Error *
 Job *job_read(Region *region, const char *text, const char *name, Error *error);
 void job_print(const Job *job, Text *out); /* JSON: the tree */
 
+/* Where the job says a field, "train.steps": a line of a file, or "--set"; the job's file where it
+ * was left to its default. */
+Place job_place(Region *region, const Job *job, const char *field);
+
 #endif

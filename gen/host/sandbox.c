@@ -71,6 +71,9 @@ static bool take_frame(Listener *listener, FrameKind kind, const char *bytes, si
         result->answer = json_loadb(bytes, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
         listener->answered = result->answer != NULL;
         return true;
+    case FRAME_USED_UP:
+        result->used_up = true;
+        return report(listener, bytes, length);
     default:
         return report(listener, bytes, length);
     }
@@ -130,8 +133,10 @@ bool sandbox_run(Region *region, const Sandbox *sandbox, SandboxResult *result, 
         error_fail(error, "cannot start a script: %s", strerror(errno));
         listener.failed = true;
     }
-    if (!listener.answered && !listener.failed)
+    if (!listener.answered && !listener.failed) {
+        result->used_up = true;
         report_killed(place, status, error);
+    }
     munmap(place, sizeof *place);
     return listener.answered;
 }

@@ -34,6 +34,7 @@ typedef struct SandboxResult {
     json_t      *answer; /* a new reference                                                    */
     SandboxFile *included;
     int          nincluded;
+    bool         used_up; /* there is no answer, since a budget or a limit was used up           */
 } SandboxResult;
 
 /* What scripts print goes to stderr. False: the error is the script's (status 2), or fork

@@ -33,7 +33,7 @@ _Noreturn static void used_up(lua_State *lua, Child *child)
              "%s:%d: the script does too much: found no end after %lld instructions; "
              "does a loop never end?",
              child->place->source, child->place->line, (long long)child->limit);
-    frame_end(child, message);
+    frame_end(child, FRAME_USED_UP, message);
 }
 
 static void count_hook(lua_State *lua, lua_Debug *at)

@@ -140,10 +140,11 @@ static int send_error(lua_State *lua)
 {
     Child *child = child_of(lua);
     if (lua_type(lua, 1) != LUA_TTABLE)
-        frame_end(child, lua_type(lua, 1) == LUA_TSTRING
-                             ? lua_tostring(lua, 1)
-                             : lua_pushfstring(lua, "the script raised a %s as its error",
-                                               luaL_typename(lua, 1)));
+        frame_end(child, FRAME_ERROR,
+                  lua_type(lua, 1) == LUA_TSTRING
+                      ? lua_tostring(lua, 1)
+                      : lua_pushfstring(lua, "the script raised a %s as its error",
+                                        luaL_typename(lua, 1)));
     json_t *error = values_take(lua, 1);
     char   *text  = json_dumps(error, JSON_COMPACT);
     if (!text)
@@ -160,7 +161,7 @@ _Noreturn static void end_for_memory(const Child *child)
              "%.60s: the script takes more memory than the %lld MiB that it may; does a table or a "
              "text grow without end?",
              child->sources ? child->sources->name : "lua", (long long)(child->bytes_limit >> 20));
-    frame_end(child, text);
+    frame_end(child, FRAME_USED_UP, text);
 }
 
 _Noreturn void child_live(const Sandbox *sandbox, int pipe, Whereabouts *place)
@@ -176,7 +177,7 @@ _Noreturn void child_live(const Sandbox *sandbox, int pipe, Whereabouts *place)
 
     lua_State *lua = lua_newstate(budget_allocate, &child);
     if (!lua)
-        frame_end(&child, "there is no memory for Lua");
+        frame_end(&child, FRAME_ERROR, "there is no memory for Lua");
     *(Child **)lua_getextraspace(lua) = &child;
     budget_start(lua);
     lua_pushcfunction(lua, add_place);
@@ -189,6 +190,6 @@ _Noreturn void child_live(const Sandbox *sandbox, int pipe, Whereabouts *place)
     lua_pushcfunction(lua, send_error);
     lua_insert(lua, -2);
     if (lua_pcall(lua, 1, 0, 0) != LUA_OK)
-        frame_end(&child, lua_tostring(lua, -1));
+        frame_end(&child, FRAME_ERROR, lua_tostring(lua, -1));
     _exit(0);
 }

@@ -44,10 +44,11 @@ typedef enum FrameKind {
     FRAME_ERROR   = 'e', /* JSON: the fields of Complaint, or `text`                           */
     FRAME_INCLUDE = 'i', /* SHA-256, a blank, the name                                         */
     FRAME_PRINT   = 'p', /* a line for the user                                                */
+    FRAME_USED_UP = 'u', /* as FRAME_ERROR: a budget was used up                               */
 } FrameKind;
 void frame_send(const Child *child, FrameKind kind, const char *bytes, size_t count);
-/* Says what is wrong and ends the child. */
-_Noreturn void frame_end(const Child *child, const char *message);
+/* Says what is wrong, as an error or as used up, and ends the child. */
+_Noreturn void frame_end(const Child *child, FrameKind kind, const char *message);
 /* The next frame, its bytes closed by a 0, to be freed; NULL at the end of the pipe. */
 char *frame_read(int pipe, FrameKind *kind, size_t *length);
 

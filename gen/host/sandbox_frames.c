@@ -33,12 +33,12 @@ void frame_send(const Child *child, FrameKind kind, const char *bytes, size_t co
     send_bytes(child, bytes, count);
 }
 
-_Noreturn void frame_end(const Child *child, const char *message)
+_Noreturn void frame_end(const Child *child, FrameKind kind, const char *message)
 {
     json_t *error = json_pack("{s:s}", "text", message);
     char   *text  = error ? json_dumps(error, JSON_COMPACT) : NULL;
     if (text)
-        frame_send(child, FRAME_ERROR, text, strlen(text));
+        frame_send(child, kind, text, strlen(text));
     _exit(0);
 }
 

@@ -129,7 +129,32 @@ static const Layout *with_share(Region *region, const Layout *layout, double sha
 }
 
 /* A policy may search: ten times what a job file may do. Seconds only kill what no count sees. */
-enum { POLICY_INSTRUCTIONS = 200 * 1000 * 1000, POLICY_SECONDS = 10 };
+enum {
+    POLICY_INSTRUCTIONS = 200 * 1000 * 1000,
+    POLICY_BYTES        = 192 << 20,
+    POLICY_SECONDS      = 10,
+};
+
+/* What a policy does grows with the batch. A shipped one does not loop: it is the batch; with a
+ * user's it may be either, so that both are said. */
+static void blame_batch(Region *region, const Run *run, const Job *job, Error *error)
+{
+    bool        users = text_ends(job->policy, ".lua");
+    const char *said  = region_copy(region, error->text);
+    error_at(error, job_place(region, job, "train.batch.count"), .field = "train.batch",
+             .found = region_format(region, "%s in %s",
+                                    text_count(region, run->api.batch->tokens, "token"),
+                                    text_count(region, run->api.batch->nsequences, "sequence")),
+             .expected =
+                 region_format(region,
+                               "a batch that policy %s can plan within %d million "
+                               "instructions and %d MiB",
+                               job->policy, POLICY_INSTRUCTIONS / 1000000, POLICY_BYTES >> 20),
+             .remedy = "take a smaller train.batch, or a policy that does less");
+    if (users)
+        error_input(error, "%s\nOr else the batch is too large for it: %s", said,
+                    region_copy(region, error->text));
+}
 
 static Plan *run_in_sandbox(Region *region, Run *run, const Job *job, Error *error)
 {
@@ -138,10 +163,14 @@ static Plan *run_in_sandbox(Region *region, Run *run, const Job *job, Error *err
                              .folder       = path_folder(region, run->file),
                              .seed         = job->train.seed,
                              .instructions = POLICY_INSTRUCTIONS,
+                             .bytes        = POLICY_BYTES,
                              .seconds      = POLICY_SECONDS};
     SandboxResult result;
-    if (!sandbox_run(region, &sandbox, &result, error))
+    if (!sandbox_run(region, &sandbox, &result, error)) {
+        if (result.used_up)
+            blame_batch(region, run, job, error);
         return NULL;
+    }
     const Pricing *pricing = run->api.pricing;
     Plan *plan = plan_from_json(region, result.answer, run->file, pricing->model->layers, error);
     json_decref(result.answer);

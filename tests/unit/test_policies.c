@@ -334,6 +334,24 @@ Test(policies, wrong_ones_are_told_where)
                  "mine.lua: the script takes more memory than the ");
 }
 
+/* A shipped policy does not loop: where its budget ends it is the batch. A user's may. */
+Test(policies, a_batch_too_large_for_the_budget_is_named)
+{
+    const char *batch = "test.lua:8: train.batch: found \"";
+    World      *world = new_world(2, 2, (int64_t)1 << 30);
+    world->job.tree   = "{\"origin\": {\"train.batch.count\": \"test.lua:8\"}}";
+    world->batch      = make_batch(world, 100000, 1);
+    cr_assert_not(decided(world, "gpipe", NULL));
+    cr_expect_eq(world->error.status, EXIT_INPUT);
+    cr_expect_eq(strstr(world->error.text, batch), world->error.text, "%s", world->error.text);
+    cr_expect(strstr(world->error.text, " tokens in 100000 sequences\", expected a batch that "
+                                        "policy gpipe can plan within 200 million instructions"),
+              "%s", world->error.text);
+    free_world(world);
+    expect_error(POLICY("while true do end"), NULL, "mine.lua:3: the script does too much");
+    expect_error(POLICY("while true do end"), NULL, "Or else the batch is too large for it");
+}
+
 Test(policies, what_cannot_be_priced_is_told_where)
 {
     expect_error(POLICY("layout.stages[2].first = 0\ncost:seconds({{0, 0, 1}}, layout.stages)"),
