@@ -9,6 +9,7 @@
 #include "gen/compile_remedies.h"
 #include "gen/cost/predict.h"
 #include "gen/cost/simulate.h"
+#include "gen/data/first_weights.h"
 
 enum { TRIES = 4, AHEAD = 2 };
 
@@ -65,7 +66,8 @@ bool compile_job(Region *region, const char *path, const char *const *sets, bool
     return (out->codelets = differentiate(region, out->model, out->job->real_bytes, error)) &&
            fuse(region, out->codelets, out->model, error) &&
            codelets_check(out->codelets, out->model, error) && choose_cost(out, error) &&
-           (!needs_data || open_data(out, error)) &&
+           (!needs_data ||
+            (first_weights_check(region, out->job, error) && open_data(out, error))) &&
            (out->layout =
                 place(region, out->job, out->model, out->codelets, out->cost, out->lengths, error));
 }

@@ -15,6 +15,7 @@
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
 #include "gen/base/process.h"
+#include "gen/data/first_weights.h"
 #include "gen/data/record.h"
 #include "gen/evaluation.h"
 #include "gen/ring_writer.h"
@@ -80,17 +81,11 @@ static bool copy_trainer_file(const Packing *p, const char *name, bool executabl
 /* The Hugging Face folder that the job starts from. */
 static bool copy_first_weights(const Packing *p)
 {
-    const Job  *job = p->job->job;
-    const char *to  = path_join(p->region, p->folder, "first_weights");
+    const char *to = path_join(p->region, p->folder, "first_weights");
     int         count;
-    if (!job->train.from)
+    const char *from = first_weights_folder(p->region, p->job->job);
+    if (!from)
         return true;
-    const char *from = *job->train.from == '/' ? job->train.from
-                                               : path_join(p->region, job->folder, job->train.from);
-    if (!file_is_folder(from))
-        return error_at(p->error, ((Place){job->path, 0}), .field = "train.from", .found = from,
-                        .expected = "a Hugging Face folder",
-                        .remedy   = "name one, or leave the field out to start from the seed");
     char **names = file_names(p->region, from, &count, p->error);
     if (!names || !file_make_folders(to, p->error))
         return false;

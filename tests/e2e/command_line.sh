@@ -114,8 +114,6 @@ says "the ring's head was changed"
 cp programs.pw $programs
 expect 2 "$PIPEWRIGHT" prove corpus
 says "found no artifact"
-expect 2 "$PIPEWRIGHT" build job.lua $small --set train.from=nowhere -o nothing
-says 'train.from: found "nowhere", expected a Hugging Face folder'
 expect 0 "$PIPEWRIGHT" diff run run
 says "0 differences"
 expect 0 "$PIPEWRIGHT" report run
@@ -134,6 +132,43 @@ expect 2 "$PIPEWRIGHT" generate corpus --prompt x
 says "found no artifact"
 expect 0 "$PIPEWRIGHT" export run/ -o hf/
 [ -s hf/model.safetensors ] || fail "nothing was exported"
+
+# Weights to begin from: a folder that does not fit is refused before anything is made.
+for command in plan build run; do
+    expect 2 "$PIPEWRIGHT" $command job.lua $small --set train.from=nowhere
+    says '--set: train.from: found "nowhere", expected a Hugging Face folder'
+    says "there is no such folder"
+done
+sed 's/steps = 300,/steps = 300, from = "hf",/' job.lua >from.lua
+cp -r job.data from.data
+expect 0 "$PIPEWRIGHT" plan from.lua $small
+# refuses TEXT OPTION...: says it of the job's line
+refuses() {
+    text=$1
+    shift
+    expect 2 "$PIPEWRIGHT" plan from.lua $small "$@"
+    says "from.lua:$(grep -n 'from = ' from.lua | cut -d : -f 1): train.from: found \"hf\", expected "
+    says "$text"
+}
+refuses "its config.json has num_attention_heads = 4, the job's model 8" \
+    --set model.heads=8 --set model.kv_heads=8
+printf '{' >hf/config.json
+refuses "hf/config.json:1"
+printf '{}' >hf/config.json
+refuses "its model.layers.0.mlp.gate_proj.weight has the shape [48,32], the job's model [64,32]" \
+    --set model.ffn=64
+refuses "it has no tensor model.layers.2.input_layernorm.weight" --set model.layers=3
+refuses "it has a tensor model.layers.1." --set model.layers=1
+rm hf/config.json
+refuses "there is no config.json in it"
+printf '{}' >hf/config.json
+printf '{"weight_map": {"lm_head.weight": "a.safetensors"}}' >hf/model.safetensors.index.json
+refuses "there is no a.safetensors in it"
+rm hf/model.safetensors.index.json
+printf 'nothing of the kind' >hf/model.safetensors
+refuses "model.safetensors is no safetensors file"
+rm hf/model.safetensors
+refuses "there is no model.safetensors in it"
 
 # Evaluation: on what was held out, on one text in three clothes, on parts that make a whole.
 loss() {
