@@ -5,8 +5,9 @@
 --- `host`, by gen/job/parse.c: ours(name, ...) runs one of our files; constructor(f) makes a
 --- function that calls f(file, line, ...) with where it was called; field_line(file, line,
 --- constructor, path) is the line of a field of the table that was given to a constructor there,
---- or nil; config(name) reads a JSON file beside the job; job is the job's file; sets is the list
---- of `--set` texts; policies and families are the names of those that are shipped.
+--- or nil; config(name) reads a JSON file beside the job, or returns nil and why not; job is the
+--- job's file; sets is the list of `--set` texts; policies and families are the names of those that
+--- are shipped.
 local host = ...
 local units = host.ours("units.lua")
 local json = host.ours("json.lua")
@@ -97,8 +98,11 @@ local function finish_hf(node, at)
   if type(name) ~= "string" then
     complain(below(at, "config"), name, "the path of a Hugging Face config.json")
   end
-  local config, expected = host.config(name)
-  if not config then complain(below(at, "config"), name, expected) end
+  local config, why = host.config(name)
+  if not config then
+    complain(below(at, "config"), name,
+             "a Hugging Face config.json in the job's folder or below it", why)
+  end
   local function wrong(key, found, wanted)
     error({ file = name, field = key, found = in_words(found), expected = wanted })
   end

@@ -22,6 +22,21 @@ static const char *data_prefix(Region *region, const Job *job)
     return region_format(region, "%s.data/tokens", path_without(region, job->path, ".lua"));
 }
 
+/* What is wrong with what the job names is wrong with its field. A job that no user wrote, such as
+ * that of `evaluate --data`, has none. */
+static bool blame_field(Region *region, const Job *job, Error *error)
+{
+    static const char *const fields[] = {[DATA_TEXT]      = "data.files",
+                                         [DATA_JSONL]     = "data.files",
+                                         [DATA_TOKEN_SET] = "data.prefix",
+                                         [DATA_LENGTHS]   = "data.path"};
+    const char              *field    = fields[job->data.kind];
+    if (!job->tree || error->status != EXIT_INPUT)
+        return false;
+    return error_at(error, job_place(region, job, field), .field = field,
+                    .remedy = region_copy(region, error->text));
+}
+
 static void add_key(Text *text, const char *field, const char *key)
 {
     if (key)
@@ -80,13 +95,14 @@ static bool make(Region *region, const Job *job, const Sources *sources, DataPro
     return index && record_write(region, report, described(region, job), hash, index->hash, error);
 }
 
-bool data_make(Region *region, const Job *job, DataProgress *progress, void *context,
-               DataReport *report, Error *error)
+static bool find_and_make(Region *region, const Job *job, DataProgress *progress, void *context,
+                          DataReport *report, Error *error)
 {
-    *report = (DataReport){.prefix = data_prefix(region, job)};
     if (job->data.kind == DATA_LENGTHS)
-        return error_input(error, "%s: its data is lengths alone; there are no documents",
-                           job->path);
+        return error_input(error,
+                           "%s holds lengths alone, there are no documents to make tokens "
+                           "of; `pipewright plan` needs none",
+                           job->data.path);
     if (job->data.kind == DATA_TOKEN_SET)
         return check_existing(region, job, report, error);
     Sources sources;
@@ -95,6 +111,14 @@ bool data_make(Region *region, const Job *job, DataProgress *progress, void *con
     const char *hash = sources_hash(region, &sources, job->folder);
     return record_stands(region, described(region, job), hash, report) ||
            make(region, job, &sources, progress, context, report, error);
+}
+
+bool data_make(Region *region, const Job *job, DataProgress *progress, void *context,
+               DataReport *report, Error *error)
+{
+    *report = (DataReport){.prefix = data_prefix(region, job)};
+    return find_and_make(region, job, progress, context, report, error) ||
+           blame_field(region, job, error);
 }
 
 static bool open_lengths(Region *region, const Job *job, JobDocuments *documents, Error *error)
@@ -127,13 +151,14 @@ bool data_open(Region *region, const Job *job, JobDocuments *documents, Error *e
 {
     *documents = (JobDocuments){.name = path_without(region, path_name(job->path), ".lua")};
     if (job->data.kind == DATA_LENGTHS)
-        return open_lengths(region, job, documents, error);
+        return open_lengths(region, job, documents, error) || blame_field(region, job, error);
     const char *prefix = data_prefix(region, job);
     if (job->data.kind != DATA_TOKEN_SET && !check_from(region, job, prefix, error))
         return false;
     documents->index = index_open(region, prefix, error);
     documents->hash  = documents->index ? documents->index->hash : NULL;
-    return documents->index != NULL;
+    return documents->index ||
+           (job->data.kind == DATA_TOKEN_SET && blame_field(region, job, error));
 }
 
 Lengths *data_lengths(Region *region, const JobDocuments *documents)

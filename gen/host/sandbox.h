@@ -52,9 +52,9 @@ void sandbox_load_users(lua_State *lua, const char *path);
 /* Errors that no line of a user's script stands behind are given the line where the function at
  * `index` begins; nothing happens where it is none. */
 void sandbox_blame(lua_State *lua, int index);
-/* The text of a file under the sandbox's folder, recorded as included; NULL: there is none. It may
- * have bytes of 0 in it. */
-const char *sandbox_read(lua_State *lua, const char *name, size_t *length);
+/* The text of a file under the sandbox's folder, recorded as included; NULL, and why: it cannot be
+ * read. It may have bytes of 0 in it. */
+const char *sandbox_read(lua_State *lua, const char *name, size_t *length, const char **why);
 /* The text of a user's file that was loaded, by its lua_Debug.short_src; or NULL. */
 const char *sandbox_source(lua_State *lua, const char *name);
 /* Takes from the budget of instructions what a C function is going to do; ends the child if it is

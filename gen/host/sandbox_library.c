@@ -1,5 +1,6 @@
 /* sandbox_library: how scripts are loaded, which files they may read, and the functions of C that
  * lua/sandbox.lua makes their library of. */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,11 +66,12 @@ void sandbox_load_users(lua_State *lua, const char *path)
     use_users_globals(lua);
 }
 
-/* A file under the sandbox's folder, component by component, through no link. -1: there is none. */
-static int open_below(const char *folder, const char *name)
+/* A file under the sandbox's folder, component by component, through no link. -1, and why. */
+static int open_below(const char *folder, const char *name, const char **why)
 {
     int  at = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char part[256];
+    *why = "write its path without \".\", \"..\" or links";
     while (at >= 0) {
         size_t length = strcspn(name, "/");
         if (length == 0 || length >= sizeof part || name[0] == '.')
@@ -78,6 +80,8 @@ static int open_below(const char *folder, const char *name)
         part[length] = 0;
         int kind     = name[length] ? O_DIRECTORY : O_NONBLOCK;
         int next     = openat(at, part, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | kind);
+        if (next < 0 && errno == ENOENT)
+            *why = "there is no such file";
         close(at);
         if (!name[length])
             return next;
@@ -89,9 +93,10 @@ static int open_below(const char *folder, const char *name)
     return -1;
 }
 
-static char *read_regular(Region *region, int file, size_t *length)
+static char *read_regular(Region *region, int file, size_t *length, const char **why)
 {
     struct stat about;
+    *why = "it is no plain file of at most 1 MiB";
     if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size > SCRIPT_BYTES_MAX)
         return NULL;
     char *text = region_alloc(region, (size_t)about.st_size + 1);
@@ -102,12 +107,13 @@ static char *read_regular(Region *region, int file, size_t *length)
     return text;
 }
 
-const char *sandbox_read(lua_State *lua, const char *name, size_t *length)
+const char *sandbox_read(lua_State *lua, const char *name, size_t *length, const char **why)
 {
     Child *child = child_of(lua);
+    *why         = "no file may be read here";
     sandbox_charge(lua, INCLUDE_CHARGE);
-    int   file = child->sandbox->folder ? open_below(child->sandbox->folder, name) : -1;
-    char *text = file >= 0 ? read_regular(child->region, file, length) : NULL;
+    int   file = child->sandbox->folder ? open_below(child->sandbox->folder, name, why) : -1;
+    char *text = file >= 0 ? read_regular(child->region, file, length, why) : NULL;
     if (file >= 0)
         close(file);
     if (!text)
@@ -130,13 +136,14 @@ const char *sandbox_source(lua_State *lua, const char *name)
 static int include(lua_State *lua)
 {
     size_t      length;
+    const char *why  = "a byte of 0 ends it";
     const char *name = luaL_checklstring(lua, 1, &length);
-    const char *text = strlen(name) == length ? sandbox_read(lua, name, &length) : NULL;
+    const char *text = strlen(name) == length ? sandbox_read(lua, name, &length, &why) : NULL;
     if (!text)
         return luaL_error(lua,
-                          "include: found \"%s\", expected a file of at most 1 MiB in the script's "
-                          "folder or below it, by a path without \".\", \"..\" or links",
-                          name);
+                          "include: found \"%s\", expected a file in the script's folder or below "
+                          "it; %s",
+                          name, why);
     load_text(lua, text, length, name, '@');
     use_users_globals(lua);
     lua_call(lua, 0, 1);

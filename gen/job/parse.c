@@ -76,22 +76,19 @@ static int find_field_line(lua_State *lua)
     return 1;
 }
 
-/* config(name): a JSON file in the job's folder or below it, as a table; or nil and what was
- * expected. */
+/* config(name): a JSON file in the job's folder or below it, as a table; or nil and why not. */
 static int read_config(lua_State *lua)
 {
     size_t      length;
-    const char *text = sandbox_read(lua, luaL_checkstring(lua, 1), &length);
+    const char *why  = NULL;
+    const char *text = sandbox_read(lua, luaL_checkstring(lua, 1), &length, &why);
     json_t     *tree = text ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (json_is_object(tree)) {
         values_push(lua, tree);
         return 1;
     }
     lua_pushnil(lua);
-    lua_pushstring(lua, text
-                            ? "a file that holds one JSON object"
-                            : "a file in the job's folder or below it, by a path without \"..\" or "
-                              "links");
+    lua_pushstring(lua, text ? "it is no file that holds one JSON object" : why);
     return 2;
 }
 

@@ -87,20 +87,42 @@ static int run_policy(lua_State *lua)
     return 1;
 }
 
+static const char *shipped_file(Region *region, const char *name)
+{
+    const char *folder = path_join(region, data_folder(), "lua/policies");
+    const char *file   = path_join(region, folder, name);
+    return !strchr(name, '/') && file_exists(file) ? file : NULL;
+}
+
+static const char *users_file(Region *region, const Job *job, Error *error)
+{
+    const char *name = job->policy;
+    const char *file =
+        *name == '/' ? name : path_join(region, job->folder ? job->folder : ".", name);
+    if (file_exists(file))
+        return file;
+    error_at(error, job_place(region, job, "policy"), .field = "policy", .found = name,
+             .expected = "the name of a policy, or a file as seen from the job's folder",
+             .remedy   = shipped_file(region, name)
+                             ? region_format(region,
+                                             "a policy that is shipped is named without "
+                                               ".lua: \"%s\"",
+                                             path_without(region, name, ".lua"))
+                             : region_format(region, "there is no file %s", file));
+    return NULL;
+}
+
 const char *policy_file(Region *region, const Job *job, Error *error)
 {
-    bool is_file = text_ends(job->policy, ".lua");
-    if (is_file && job->policy[0] == '/')
-        return job->policy;
-    if (is_file)
-        return path_join(region, job->folder ? job->folder : ".", job->policy);
-    const char *folder = path_join(region, data_folder(), "lua/policies");
-    const char *file   = path_join(region, folder, region_format(region, "%s.lua", job->policy));
-    if (!strchr(job->policy, '/') && file_exists(file))
+    if (text_ends(job->policy, ".lua"))
+        return users_file(region, job, error);
+    const char *file = shipped_file(region, region_format(region, "%s.lua", job->policy));
+    if (file)
         return file;
     int    count;
-    char **names = file_names(region, folder, &count, error);
-    Text   known = text_new(region);
+    char **names =
+        file_names(region, path_join(region, data_folder(), "lua/policies"), &count, error);
+    Text known = text_new(region);
     if (!names)
         return NULL;
     for (int i = 0; i < count; i++) {
@@ -108,7 +130,7 @@ const char *policy_file(Region *region, const Job *job, Error *error)
         text_add(&known, "%s%s", i ? ", " : "", names[i]);
     }
     const char *nearest = text_nearest(job->policy, (const char *const *)names);
-    error_at(error, ((Place){job->path, 0}), .field = "policy", .found = job->policy,
+    error_at(error, job_place(region, job, "policy"), .field = "policy", .found = job->policy,
              .expected =
                  region_format(region, "a policy (%s) or a file that ends in .lua", known.at),
              .remedy = nearest ? region_format(region, "did you mean %s?", nearest) : NULL);

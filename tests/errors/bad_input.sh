@@ -10,9 +10,11 @@ make_job 1 '"gpipe"'
 data="$PIPEWRIGHT data job.lua"
 sed 's/"corpus"/"nowhere"/' job.lua >missing.lua
 expect 2 "$PIPEWRIGHT" data missing.lua
-says "nowhere: there is no such file or folder"
+says "missing.lua:3: data.files: nowhere: there is no such file or folder"
+expect 2 $data --set data.files=nowhere
+says "--set: data.files: nowhere: there is no such file or folder"
 expect 2 $data
-says "there is no file in it"
+says "job.lua:3: data.files: corpus: there is no file in it"
 : >corpus/empty
 expect 2 $data
 says "no document in 1 file (1 empty, 0 not UTF-8 text)"
@@ -71,7 +73,12 @@ for lie in "17 7" "18 377 377 377 377 377 377 377 177" "18 0 0 0 0 0 0 0 100" "2
 done
 sed 's/"bytes"/257/; s/text { files = "corpus"/token_set { prefix = "set"/' job.lua >set.lua
 expect 2 "$PIPEWRIGHT" plan set.lua
-says "set.idx: cannot be read"
+says "set.lua:3: data.prefix: set.idx: cannot be read"
+sed 's/token_set { prefix = "set"/lengths { path = "set.json"/' set.lua >lengths.lua
+expect 2 "$PIPEWRIGHT" plan lengths.lua
+says "lengths.lua:3: data.path: set.json: cannot be read"
+expect 2 "$PIPEWRIGHT" data lengths.lua
+says "lengths.lua:3: data.path: set.json holds lengths alone"
 cp whole.idx set.idx
 expect 0 "$PIPEWRIGHT" plan set.lua # an index is enough
 head -c 1000 job.data/tokens.bin >set.bin
@@ -81,6 +88,16 @@ cp job.data/tokens.bin set.bin
 put set.bin 1001 7
 expect 2 "$PIPEWRIGHT" data set.lua
 says "outside the model's vocabulary of 257"
+
+# A policy that is not there.
+sed 's/"gpipe"/"mine.lua"/' job.lua >policy.lua
+cp -r job.data policy.data
+expect 2 "$PIPEWRIGHT" plan policy.lua
+says "policy.lua:6: policy: found \"mine.lua\", expected the name of a policy, or a file"
+says "there is no file mine.lua"
+expect 2 "$PIPEWRIGHT" plan job.lua --policy gpipe.lua
+says "--policy: policy: found \"gpipe.lua\""
+says "a policy that is shipped is named without .lua: \"gpipe\""
 
 # A document longer than memory allows: how much is missing, where, and what would do, which does.
 awk 'BEGIN { for (i = 0; i < 10000; i++) printf "word %d\n", i }' >corpus/long.txt

@@ -4,5 +4,5 @@ return job {
   train = { batch = tokens "8K", steps = 10 },
 }
 --[[
-hf_outside.lua:2: model.config: found "/etc/passwd", expected a file in the job's folder or below it, by a path without ".." or links
+hf_outside.lua:2: model.config: found "/etc/passwd", expected a Hugging Face config.json in the job's folder or below it; write its path without ".", ".." or links
 ]]

@@ -1,4 +1,4 @@
-/* Jobs: what the language means, and what it says of 70 broken ones (tests/errors, one a file: the
+/* Jobs: what the language means, and what it says of the broken ones (tests/errors, one a file: the
  * job and, in a comment at its end, the --set texts and the message, in which "..." stands for
  * anything). */
 #include <criterion/criterion.h>
@@ -278,7 +278,7 @@ Test(job, hugging_face_config_is_read_to_its_end)
     static const char text[] = "{\"model_type\": \"llama\"}\0{";
     Error             error;
     cr_assert(file_write(path_join(region, folder, "config.json"), text, sizeof text - 1, &error));
-    expect_error(hf_job, "a file that holds one JSON object");
+    expect_error(hf_job, "no file that holds one JSON object");
 }
 
 /* The shape goes out as a config.json and comes in again as the same shape. */
