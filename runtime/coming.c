@@ -1,17 +1,28 @@
 /* coming: what the leader found is told before the bytes are, so that all go the same way. */
 #include "runtime/coming.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+static int64_t end_of(const PwRing *ring)
+{
+    return atomic_load_explicit(&ring->finished, memory_order_acquire) > 0
+               ? atomic_load_explicit(&ring->written, memory_order_acquire)
+               : -1;
+}
 
 bool pw_coming_open(PwComing *coming, PwTransport *transport, const char *path, PwError *error)
 {
     *coming = (PwComing){.transport = transport};
     if (pw_leads(transport) && !pw_ring_open(&coming->ring, path, error))
         return false;
-    if (pw_leads(transport))
+    if (pw_leads(transport)) {
         coming->first = coming->ring.ring->first_step;
+        coming->end   = end_of(coming->ring.ring);
+    }
     pw_share(transport, 0, &coming->first, sizeof coming->first);
+    pw_share(transport, 0, &coming->end, sizeof coming->end);
     return true;
 }
 

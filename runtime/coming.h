@@ -11,6 +11,7 @@ typedef struct PwComing {
     PwPrograms   ring; /* the leader's                                                         */
     PwTransport *transport;
     int64_t      first;  /* step that the ring begins with                                      */
+    int64_t      end;    /* behind the last one of a finished ring; -1: more may come          */
     int          signal; /* what stopped the wait, in whichever process it came                */
     char        *bytes;  /* [room] the program, in a process that does not lead                */
     uint64_t     room;

@@ -26,6 +26,7 @@ typedef struct Training {
     PwWatchdog   watchdog;
     PwMetrics    metrics;
     PwWatermark *watermarks; /* [nranks], or NULL                                              */
+    char         programs[PW_PATH_MAX];   /* the ring                                          */
     char         evaluation[PW_PATH_MAX]; /* "": there is none                                  */
     int64_t      steps; /* train up to so many in all                                           */
     int64_t      step;  /* the next one                                                         */
@@ -162,14 +163,34 @@ static bool open_metrics(Training *training, PwError *error)
     return good;
 }
 
+static bool too_few(const Training *training, int64_t end, int64_t asked, PwError *error)
+{
+    return pw_input(error,
+                    "--steps: found %lld, expected at most %lld: %s has no programs of later "
+                    "steps; ask for fewer, or build with --steps %lld: that trainer goes on with "
+                    "the same --out",
+                    (long long)asked, (long long)end, training->programs, (long long)asked);
+}
+
+/* Of a finished ring it is known before the first step whether it has all that are asked for. */
+static bool open_programs(Training *training, PwTransport *transport, const PwOptions *options,
+                          PwError *error)
+{
+    if (options->programs)
+        snprintf(training->programs, sizeof training->programs, "%s", options->programs);
+    else if (!pw_disk_join(training->programs, options->home, "programs.pw", error))
+        return false;
+    if (!pw_coming_open(&training->coming, transport, training->programs, error))
+        return false;
+    int64_t end = training->coming.end;
+    return end < 0 || options->steps <= end || too_few(training, end, options->steps, error);
+}
+
 static bool open_training(Training *training, const PwJob *job, PwTransport *transport,
                           const PwOptions *options, PwError *error)
 {
-    char        beside[PW_PATH_MAX];
-    const char *programs = options->programs ? options->programs : beside;
-    if ((pw_leads(transport) && !open_folder(training, options, error)) ||
-        !pw_disk_join(beside, options->home, "programs.pw", error) ||
-        !pw_coming_open(&training->coming, transport, programs, error) ||
+    if (!open_programs(training, transport, options, error) ||
+        (pw_leads(transport) && !open_folder(training, options, error)) ||
         !pw_run_open(&training->run, job, transport, options, false, error) ||
         !touch_arenas(training, error))
         return false;
@@ -357,6 +378,20 @@ static bool run_step(Training *training, const PwProgram *program, double waited
     return !is_due(job->evaluate_every, training->step) || evaluate(training, error);
 }
 
+/* Where the job alone says how many steps there are, a trainer of fewer has done its part. */
+static bool end_early(Training *training, PwError *error)
+{
+    int64_t asked = training->run.options->steps;
+    if (asked >= 0)
+        return save(training, error) && too_few(training, training->step, asked, error);
+    pw_metrics_note(&training->metrics,
+                    "the programs end with step %lld of %lld; build or run with --steps %lld for "
+                    "the others",
+                    (long long)training->step, (long long)training->steps,
+                    (long long)training->steps);
+    return true;
+}
+
 static bool loop(Training *training, PwError *error)
 {
     const PwProgram *program;
@@ -367,14 +402,8 @@ static bool loop(Training *training, PwError *error)
         training->stopped   = answer == PW_RING_STOPPED;
         if (training->stopped)
             break;
-        if (answer == PW_RING_END) {
-            pw_metrics_note(&training->metrics,
-                            "the programs end with step %lld of %lld; build or run "
-                            "with --steps %lld for the others",
-                            (long long)training->step, (long long)training->steps,
-                            (long long)training->steps);
-            break;
-        }
+        if (answer == PW_RING_END)
+            return end_early(training, error);
         if (answer == PW_RING_WRONG) /* the planner's end is not the weights' */
             return save(training, &(PwError){{0}, 0}) && false;
         if (!run_step(training, program, (double)(pw_now() - begin) / 1e9, error))

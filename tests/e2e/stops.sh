@@ -89,6 +89,17 @@ expect 0 "$PIPEWRIGHT" build foreign.lua --steps 4 -o foreign/trainer
 [ ! -e foreign/tokens.json ] || fail "there was nothing to hash"
 cp job.data/tokens.bin foreign
 expect 0 foreign/trainer/train --data foreign/tokens --out foreign/run --steps 2
+
+# More steps than there are programs: refused before the first. Of steps that only the job asks for,
+# those that were built are enough.
+for train_few in foreign/trainer/train "$PIPEWRIGHT run foreign/trainer"; do
+    expect 2 $train_few --data foreign/tokens --out foreign/few --steps 5
+    says "--steps: found 5, expected at most 4: "
+    [ ! -e foreign/few ] || fail "it began: $(ls foreign/few)"
+done
+expect 0 foreign/trainer/train --data foreign/tokens --out foreign/few
+says "the programs end with step 4 of 40"
+
 expect 0 "$PIPEWRIGHT" data foreign.lua
 grep -q "$(sha256sum <job.data/tokens.bin | cut -d ' ' -f 1)" foreign/tokens.json || fail "no hash"
 flip foreign/tokens.bin

@@ -1,6 +1,7 @@
 /* The training loop on programs made by hand: it learns, stops, goes on, and refuses. */
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,6 +280,35 @@ Test(runtime_training, the_ring_ends_before_the_job)
     Place place;
     make_place(&place, 2, 12, -1);
     cr_assert(train(&place, 2), "%s", place.error.text);
+    cr_expect(has_state(&place, 12));
+}
+
+static void set_finished(const char *path, int finished)
+{
+    FILE *file = fopen(path, "r+b");
+    cr_assert(file && fseek(file, offsetof(PwRing, finished), SEEK_SET) == 0);
+    fwrite(&finished, sizeof finished, 1, file);
+    fclose(file);
+}
+
+/* Said before the first step where the ring is finished; where it is fed, when it ends. */
+Test(runtime_training, a_ring_ends_before_the_steps_that_are_asked_for)
+{
+    Place       place;
+    struct stat status;
+    make_place(&place, 2, 12, -1);
+    place.options.steps = 13;
+    cr_assert_not(train(&place, 2));
+    cr_expect_eq(place.error.status, PW_EXIT_INPUT);
+    cr_expect(strstr(place.error.text, "--steps: found 13, expected at most 12: "), "%s",
+              place.error.text);
+    cr_expect(stat(place.out, &status) != 0, "the folder of the run was made");
+    set_finished(place.ring, 0);
+    pid_t child = begin_apart(&place, 2);
+    while (!has_state(&place, 10))
+        usleep(1000);
+    set_finished(place.ring, 1);
+    cr_expect_eq(end_apart(child), PW_EXIT_INPUT);
     cr_expect(has_state(&place, 12));
 }
 
