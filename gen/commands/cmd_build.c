@@ -39,6 +39,7 @@ static bool run(const Arguments *arguments, Error *error)
         folder = region_format(arguments->region, "%s.trainer",
                                path_without(arguments->region, arguments->words[0], ".lua"));
     if (!compile_from(&job, argument(arguments, "from"), error) ||
+        (job.plans && !plan_file_has(job.plans, 0, pack_options.steps, error)) ||
         !pack(&job, folder, pack_options, error))
         return false;
     const char *what = region_format(job.region, "%s: %s for %s", folder,

@@ -34,11 +34,13 @@ static const Option options[] = {
 typedef struct Resume {
     const Arguments *arguments;
     const char      *run;
-    int64_t          step; /* with which the trainer goes on                                    */
+    PlanFile        *plans; /* in place of the policy, or NULL                                  */
+    int64_t          steps; /* in all                                                           */
+    int64_t          step;  /* with which the trainer goes on                                   */
 } Resume;
 
 /* The trainer says where it will go on in RUN, or that it cannot, since only it checks states. It
- * is asked before it takes the place of the one that wrote them. */
+ * is asked before it takes the place of the one that wrote them. From there on plans must reach. */
 static bool ask_where(void *context, const char *artifact, Error *error)
 {
     Resume     *resume  = context;
@@ -51,9 +53,10 @@ static bool ask_where(void *context, const char *artifact, Error *error)
     resume->step = strtoll(answer.at, NULL, 10);
     if (status == EXIT_INPUT)
         return error_input(error, "%s: nothing was changed there", resume->run);
-    return status == 0 ||
-           (status > 0 &&
-            error_fail(error, "%s: the trainer cannot say where it stopped", resume->run));
+    if (status != 0)
+        return status > 0 &&
+               error_fail(error, "%s: the trainer cannot say where it stopped", resume->run);
+    return !resume->plans || plan_file_has(resume->plans, resume->step, resume->steps, error);
 }
 
 /* One `run` at a time plans for a folder. Held by this process until it ends, however it ends. */
@@ -215,11 +218,13 @@ static bool run_job(const Arguments *arguments, Error *error)
             arguments->words[0]);
     const char *artifact = path_join(region, run, "trainer");
     const char *ring     = path_join(region, artifact, "programs.pw");
-    Resume      resume   = {arguments, run, 0};
-    PackOptions packing  = {
-         .compile = true, .quiet = true, .reuse = true, .accept = ask_where, .context = &resume};
-    if (!compile_from(&job, argument(arguments, "from"), error) || !file_make_folders(run, error) ||
-        !lock_run(region, run, error) || !pack(&job, artifact, packing, error))
+    if (!compile_from(&job, argument(arguments, "from"), error))
+        return false;
+    Resume      resume  = {.arguments = arguments, .run = run, .plans = job.plans, .steps = steps};
+    PackOptions packing = {
+        .compile = true, .quiet = true, .reuse = true, .accept = ask_where, .context = &resume};
+    if (!file_make_folders(run, error) || !lock_run(region, run, error) ||
+        !pack(&job, artifact, packing, error))
         return false;
     if (resume.step >= steps)
         return printf("%s: has %s of the %lld asked for; raise --steps to go on\n", run,

@@ -41,26 +41,63 @@ static size_t next_begin(const PlanFile *file)
     return file->place + strspn(file->text + file->place, " \t\r\n");
 }
 
-/* What is no plan ends a lap: plans ahead of it may still be asked for. */
-Plan *plan_file_step(PlanFile *file, Region *region, int64_t step, int64_t layers, Error *error)
+/* Goes behind the plan of that step, which begins at `begin`. What is no plan ends a lap: plans
+ * ahead of it may still be asked for. */
+static bool find_plan(PlanFile *file, int64_t step, size_t *begin, Error *error)
 {
-    size_t     last = file->place, begin;
+    size_t     last = file->place;
     json_int_t found;
     bool       broken = false;
     for (int lap = 0; lap < 2; lap++, file->place = 0)
-        while ((begin = next_begin(file)) < (lap ? last : file->length)) {
-            if (!pass_plan(file, begin, &found, error)) {
+        while ((*begin = next_begin(file)) < (lap ? last : file->length)) {
+            if (!pass_plan(file, *begin, &found, error)) {
                 broken = true;
                 break;
             }
-            int length = (int)(file->place - begin);
             if (found == step)
-                return plan_read(region, region_format(region, "%.*s", length, file->text + begin),
-                                 file->path, layers, error);
+                return true;
         }
-    if (!broken)
-        error_input(error,
-                    "%s: found no plan of step %lld; every step that is built or run needs one",
-                    file->path, (long long)step);
-    return NULL;
+    return !broken &&
+           error_input(error,
+                       "%s: found no plan of step %lld; every step that is built or run needs one",
+                       file->path, (long long)step);
+}
+
+Plan *plan_file_step(PlanFile *file, Region *region, int64_t step, int64_t layers, Error *error)
+{
+    size_t begin;
+    if (!find_plan(file, step, &begin, error))
+        return NULL;
+    const char *text =
+        region_format(region, "%.*s", (int)(file->place - begin), file->text + begin);
+    return plan_read(region, text, file->path, layers, error);
+}
+
+static bool too_few(PlanFile *file, int64_t first, int64_t past, int64_t missing, Error *error)
+{
+    size_t     begin;
+    json_int_t found;
+    int64_t    count = 0;
+    file->place      = 0;
+    while ((begin = next_begin(file)) < file->length) {
+        if (!pass_plan(file, begin, &found, error))
+            return false;
+        count += found >= first && found < past;
+    }
+    return error_input(error,
+                       "%s: found plans of %lld of the steps %lld to %lld, expected %lld, one of "
+                       "each; the first that is missing is step %lld's; add it and those behind it "
+                       "(`pipewright plan JOB --step %lld --json` prints one), or ask for fewer "
+                       "--steps",
+                       file->path, (long long)count, (long long)first, (long long)past - 1,
+                       (long long)(past - first), (long long)missing, (long long)missing);
+}
+
+bool plan_file_has(PlanFile *file, int64_t first, int64_t past, Error *error)
+{
+    size_t begin;
+    for (int64_t step = first; step < past; step++)
+        if (!find_plan(file, step, &begin, error))
+            return too_few(file, first, past, step, error);
+    return true;
 }

@@ -62,6 +62,9 @@ expect 0 "$PIPEWRIGHT" verify other/ --job job.lua
 [ -z "$(find . -name '*.tmp.*' -o -name '*.again.*')" ] || fail "leftovers: $(find . -name '*.tmp.*')"
 for step in 0 1; do "$PIPEWRIGHT" plan job.lua --step $step --json; done >plans.json
 expect 0 "$PIPEWRIGHT" build job.lua --steps 2 --no-compile --from plans.json -o planned
+expect 2 "$PIPEWRIGHT" build job.lua --steps 4 --no-compile --from plans.json -o few
+says "plans.json: found plans of 2 of the steps 0 to 3, expected 4, one of each"
+[ ! -e few ] || fail "it was built"
 rm plans.json # the artifact has them
 expect 0 "$PIPEWRIGHT" verify planned --job job.lua
 sed 's/seed = 3/seed = 4/' job.lua >else/where/job.lua

@@ -35,6 +35,13 @@ make_job 2 '"seq1f1b", slices = 2'
 expect 0 $run --steps 6
 says "another policy, layout or cadence"
 
+# Plans of step 6 alone: nothing is changed where others are missing.
+"$PIPEWRIGHT" plan job.lua --step 6 --json >plans.json
+before=$(sha256sum <run/trainer/manifest.json)
+expect 2 $run --steps 9 --from plans.json
+says "plans.json: found plans of 1 of the steps 6 to 8, expected 3, one of each"
+[ "$before" = "$(sha256sum <run/trainer/manifest.json)" ] || fail "the trainer of the run was replaced"
+
 # Other data.
 mkdir other
 cp -r corpus job.lua other

@@ -64,6 +64,28 @@ Test(plan_file, what_is_no_plan_is_an_error_when_it_is_reached)
     expect_found(file, 1);
 }
 
+static void expect_too_few(PlanFile *file, int64_t first, int64_t past, const char *message)
+{
+    Error error = {0};
+    cr_expect_not(plan_file_has(file, first, past, &error));
+    cr_expect(strstr(error.text, message), "%s", error.text);
+}
+
+Test(plan_file, says_how_many_of_the_steps_have_plans)
+{
+    static const int steps[] = {3, 2, 5, 1};
+    Error            error   = {0};
+    PlanFile        *file    = file_of(steps, COUNT(steps), "");
+    cr_expect(plan_file_has(file, 1, 4, &error) && plan_file_has(file, 9, 9, &error), "%s",
+              error.text);
+    expect_too_few(file, 1, 7,
+                   "found plans of 4 of the steps 1 to 6, expected 6, one of each; the "
+                   "first that is missing is step 4's");
+    expect_too_few(file, 0, 3, "found plans of 2 of the steps 0 to 2, expected 3");
+    expect_found(file, 5);
+    expect_too_few(file_of(steps, COUNT(steps), "no plan"), 1, 5, "at byte");
+}
+
 Test(plan_file, a_missing_file_is_named)
 {
     Error error = {0};
