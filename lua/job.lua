@@ -461,6 +461,20 @@ end
 
 for name, make in pairs(constructors) do _ENV[name] = make end
 
+--- A name that is no constructor, where one must stand: which there are.
+local made_of = { model = job.model, data = job.data, cluster = job.cluster, batch = train.batch,
+                  optimizer = train.optimizer, curve = train.curve }
+on_unknown(function(name, field)
+  local node = made_of[field]
+  if not node then return field == "policy" and "write policy = \"" .. name .. "\"" or nil end
+  local names = {}
+  for kind in pairs(node.kinds) do names[#names + 1] = kind end
+  local near = nearest(name, names)
+  return (near and "the nearest right one is '" .. near .. "'; " or "") ..
+    field .. " is written " .. node.nodes
+end)
+on_unknown = nil
+
 --- Constructors that may be left out stand there all the same, for --set to change.
 local function fill_in(fields, file, line)
   fields.cluster = fields.cluster or new_node("cpu", {}, file, line)

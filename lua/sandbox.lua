@@ -2,6 +2,7 @@
 --- or a file, and with every loop that a script can choose written in Lua, where the budget counts.
 --- The first thing that runs in a child; `host` holds functions of gen/host/sandbox_library.c:
 ---   charge(n)  write(text)  include(name)  nearest(word, names) -> name or nil  seed
+---   line() -> the text of the line that a user's script is at
 --- Returns the builtins and the globals of users' scripts, which read through to the builtins.
 local host = ...
 local raw = { string = string, table = table, math = math, load = load, tostring = tostring }
@@ -9,8 +10,25 @@ local assert, error, getmetatable, select, type = assert, error, getmetatable, s
 local rawget, rawlen, raw_next, raw_setmetatable = rawget, rawlen, next, setmetatable
 local format, gmatch, tointeger = string.format, string.gmatch, math.tointeger
 
---- A table that can be read but not written, also not by our own scripts.
+local sorted_keys
+
+--- A table in which a name that it has not is an error where it is read, not nil.
+local function strict(table, name)
+  return raw_setmetatable(table, {
+    __metatable = false,
+    __index = function(_, key)
+      local names, word = sorted_keys(table), raw.tostring(key)
+      local near = host.nearest(word, names)
+      error(format("%s.%s: there is no such field%s", name, word,
+                   near and "; did you mean " .. name .. "." .. near .. "?" or
+                   " (" .. raw.table.concat(names, ", ") .. ")"), 2)
+    end,
+  })
+end
+
+--- One that can be read but not written, also not by our own scripts.
 local function read_only(table, name)
+  strict(table, name)
   return raw_setmetatable({}, {
     __index = table, __metatable = false,
     __newindex = function(_, key)
@@ -37,7 +55,7 @@ local function text(value)
 end
 
 --- All keys in order: numbers, then strings; others have no order that is the same in every run.
-local function sorted_keys(table)
+function sorted_keys(table)
   local numbers, strings = {}, {}
   for key in raw_next, table do
     local kind = type(key)
@@ -280,17 +298,38 @@ local builtins = {
   tonumber = tonumber, tostring = text, type = type, xpcall = xpcall,
   string = string_meta.__index, table = read_only(safe_table, "table"),
   math = read_only(safe_math, "math"),
-  include = host.include, nearest = host.nearest, read_only = read_only,
+  include = host.include, nearest = host.nearest, strict = strict, read_only = read_only,
   --- Marks a list as an array where it is handed on, also when it is empty.
   array = function(list) return raw_setmetatable(list, array_meta) end,
 }
 
+--- What is said of a name that is not there. `explain(name, field)` may know better, where the
+--- script's line has it as `field = name`.
+local explain
+
+--- For our own scripts, who take it away from users: sets `explain`.
+function builtins.on_unknown(f)
+  explain = f
+end
+
+local function about_unknown(name)
+  local line = name:find("^[%a_][%w_]*$") and host.line() or ""
+  if line:find("^%s*" .. name .. "%s*:[^:]") then
+    return "found ':' behind it, expected '='; write " .. name .. " = ..."
+  end
+  local field = line:match("([%a_][%w_]*)%s*=%s*" .. name .. "%f[^%w_]")
+  local better = field and explain and explain(name, field)
+  if better then return better end
+  local near = foreign[name] or host.nearest(name, sorted_keys(builtins))
+  return (near and "the nearest right one is '" .. near .. "'; " or "") ..
+    "a text is written in quotes"
+end
+
 raw_setmetatable(builtins, {
   __metatable = false,
   __index = function(_, name)
-    local near = foreign[name] or host.nearest(raw.tostring(name), sorted_keys(builtins))
-    error(format("there is no name '%s'%s; a text is written in quotes", raw.tostring(name),
-                 near and "; the nearest right one is '" .. near .. "'" or ""), 2)
+    name = raw.tostring(name)
+    error(format("there is no name '%s'; %s", name, about_unknown(name)), 2)
   end,
 })
 users = raw_setmetatable({}, { __index = builtins, __metatable = false })

@@ -133,7 +133,8 @@ static int distance(const char *a, const char *b)
 const char *text_nearest(const char *word, const char *const *names)
 {
     const char *nearest          = NULL;
-    int         nearest_distance = (int)strlen(word) / 3 + 1; /* further away is another word */
+    int         third            = (int)strlen(word) / 3; /* further away is another word */
+    int         nearest_distance = third > 1 ? third : 1;
     for (; *names; names++) {
         int far = distance(word, *names);
         if (far < nearest_distance || (far == nearest_distance && !nearest)) {

@@ -58,6 +58,10 @@ void  budget_start(lua_State *lua);
 void  budget_check(lua_State *lua);
 void *budget_allocate(void *child, void *old, size_t old_bytes, size_t bytes); /* a lua_Alloc */
 
+/* sandbox_syntax.c: what is wrong with a text that Lua refuses on this line, as people say it, or
+ * NULL; `said`: Lua's words, without the place. */
+const char *syntax_hint(Region *region, const char *text, int line, const char *said);
+
 /* sandbox_library.c: makes lua/sandbox.lua's library the state's globals. */
 enum { SCRIPT_BYTES_MAX = 1 << 20 };
 void library_open(lua_State *lua);

@@ -2,6 +2,7 @@
  * lua/sandbox.lua makes their library of. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,21 @@
 
 enum { INCLUDE_CHARGE = 10 * 1000 };
 
+/* Lua's message, "NAME:LINE: WORDS", in better words where there are some. */
+static void explain(lua_State *lua, const char *text, const char *name)
+{
+    const char *said   = lua_tostring(lua, -1);
+    size_t      length = strlen(name);
+    char       *words;
+    if (strncmp(said, name, length) != 0 || said[length] != ':')
+        return;
+    int         line = (int)strtol(said + length + 1, &words, 10);
+    const char *hint =
+        *words == ':' ? syntax_hint(child_of(lua)->region, text, line, words + 2) : NULL;
+    if (hint)
+        lua_pushfstring(lua, "%s:%d: %s", name, line, hint);
+}
+
 /* Chunk names: users' begin with '@', ours with '='. Lua cuts long ones; the file's name is
  * enough. */
 static void load_text(lua_State *lua, const char *text, size_t length, const char *name, char mark)
@@ -30,8 +46,7 @@ static void load_text(lua_State *lua, const char *text, size_t length, const cha
     }
     lua_pushfstring(lua, "%c%s", mark, shown);
     if (luaL_loadbufferx(lua, text, length, lua_tostring(lua, -1), "t") != LUA_OK) {
-        if (strstr(lua_tostring(lua, -1), "'}' expected"))
-            lua_pushfstring(lua, "%s; is a comma missing before it?", lua_tostring(lua, -1));
+        explain(lua, text, shown);
         lua_error(lua);
     }
     lua_remove(lua, -2);
@@ -159,6 +174,27 @@ static int write_printed(lua_State *lua)
     return 0;
 }
 
+/* line(): the text of the line that a user's script is at, or "". */
+static int current_line(lua_State *lua)
+{
+    lua_Debug at;
+    for (int level = 0; lua_getstack(lua, level, &at); level++) {
+        lua_getinfo(lua, "Sl", &at);
+        const char *text = at.source[0] == '@' ? sandbox_source(lua, at.short_src) : NULL;
+        if (!text)
+            continue;
+        sandbox_charge(lua, (int64_t)strlen(text) / 8 + 1);
+        for (int line = 1; line < at.currentline && *text; line++) {
+            text += strcspn(text, "\n");
+            text += *text == '\n';
+        }
+        lua_pushlstring(lua, text, strcspn(text, "\n"));
+        return 1;
+    }
+    lua_pushliteral(lua, "");
+    return 1;
+}
+
 static int charge(lua_State *lua)
 {
     sandbox_charge(lua, luaL_checkinteger(lua, 1));
@@ -191,11 +227,9 @@ void library_open(lua_State *lua)
                                          {LUA_STRLIBNAME, luaopen_string},
                                          {LUA_TABLIBNAME, luaopen_table},
                                          {LUA_MATHLIBNAME, luaopen_math}};
-    static const luaL_Reg host[]      = {{"charge", charge},
-                                         {"write", write_printed},
-                                         {"include", include},
-                                         {"nearest", nearest},
-                                         {NULL, NULL}};
+    static const luaL_Reg host[]      = {{"charge", charge},   {"write", write_printed},
+                                         {"include", include}, {"line", current_line},
+                                         {"nearest", nearest}, {NULL, NULL}};
     for (int i = 0; i < COUNT(libraries); i++) {
         luaL_requiref(lua, libraries[i].name, libraries[i].func, 1);
         lua_pop(lua, 1);

@@ -13,8 +13,12 @@ return function(batch, cost, solve)
     chunks[#chunks + 1] = { segments = segments, tokens = tokens }
   end
 
-  --- Refuses a limit that no chunk can keep, in the policy's line that called.
-  local function check_limit(name, limit)
+  --- Refuses what no chunks can be made of, in the policy's line that called.
+  local function check(name, sequences, limit)
+    if type(sequences) ~= "table" then
+      error("chunking." .. name .. ": sequences: found " .. type(sequences) ..
+            ", expected a list of sequences, as batch.sequences", 3)
+    end
     if math.type(limit) ~= "integer" or limit < 1 then
       error("chunking." .. name .. ": limit: found " .. tostring(limit) ..
             ", expected a whole number of tokens, at least 1", 3)
@@ -32,7 +36,7 @@ return function(batch, cost, solve)
   --- Puts whole sequences where room is left in `chunks`, the largest first, each where it fits
   --- best; then into new chunks of up to `limit` tokens. A longer one is a chunk of its own.
   function chunking.best_fit(chunks, sequences, limit)
-    check_limit("best_fit", limit)
+    check("best_fit", sequences, limit)
     local sizes, room = {}, {}
     for i, sequence in ipairs(sequences) do sizes[i] = sequence.length end
     for k, chunk in ipairs(chunks) do room[k] = math.max(0, limit - chunk.tokens) end
@@ -47,14 +51,14 @@ return function(batch, cost, solve)
 
   --- Whole sequences, packed.
   function chunking.whole(sequences, limit)
-    check_limit("whole", limit)
+    check("whole", sequences, limit)
     return chunking.best_fit({}, sequences, limit)
   end
 
   --- Every sequence in as few slices of at most `limit` tokens as there can be, all as long, within
   --- one token.
   function chunking.equal_slices(sequences, limit)
-    check_limit("equal_slices", limit)
+    check("equal_slices", sequences, limit)
     local chunks = {}
     for _, sequence in ipairs(longest_first(sequences)) do
       local slices, start = (sequence.length + limit - 1) // limit, 0
@@ -84,7 +88,7 @@ return function(batch, cost, solve)
   --- As many slices as equal_slices makes, all of the same time: later ones, with more context
   --- before them, are shorter.
   function chunking.equal_time_slices(sequences, limit)
-    check_limit("equal_time_slices", limit)
+    check("equal_time_slices", sequences, limit)
     local chunks = {}
     for _, sequence in ipairs(longest_first(sequences)) do
       local slices, start = (sequence.length + limit - 1) // limit, 0

@@ -22,8 +22,21 @@ return function()
     return list, ends
   end
 
+  --- Refuses what no order can be made of, in the policy's line that called.
+  local function check(name, chunks, nstages)
+    if type(chunks) ~= "table" then
+      error("orders." .. name .. ": chunks: found " .. type(chunks) ..
+            ", expected a list of chunks, as pw.chunking makes one", 3)
+    end
+    if math.type(nstages) ~= "integer" or nstages < 1 then
+      error("orders." .. name .. ": nstages: found " .. tostring(nstages) ..
+            ", expected the number of stages, as #layout.stages", 3)
+    end
+  end
+
   --- GPipe's: every forward, then every backward, the last chunk first.
   function orders.all_forward_then_backward(chunks, nstages)
+    check("all_forward_then_backward", chunks, nstages)
     local order = { chunks = chunks }
     for s = 1, nstages do
       local list = {}
@@ -39,6 +52,7 @@ return function()
   --- this is plain 1F1B; of a chain of n slices the warm-up is n - 1 longer. `spare` (0 if left
   --- out): so many more everywhere, which costs memory and takes up the unevenness of chunks.
   function orders.one_f_one_b(chunks, nstages, spare)
+    check("one_f_one_b", chunks, nstages)
     local order       = { chunks = chunks }
     local list, ends  = backwards(chunks)
     local ahead, most = {}, 0

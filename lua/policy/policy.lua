@@ -7,19 +7,7 @@ local function number(value)
   return type(value) == "number"
 end
 
---- What a policy is handed: a name that it has not is an error where it is read, not nil.
-local function strict(fields, name)
-  local names = {}
-  for key in pairs(fields) do names[#names + 1] = key end
-  return setmetatable(fields, {
-    __index = function(_, key)
-      local near = nearest(tostring(key), names)
-      error(name .. "." .. tostring(key) .. ": there is no such field" ..
-            (near and "; did you mean " .. name .. "." .. near .. "?"
-                  or " (" .. table.concat(names, ", ") .. ")"), 2)
-    end,
-  })
-end
+on_unknown = nil
 
 --- The batch, with its methods.
 local batch = host.batch
@@ -105,11 +93,11 @@ function plan.pipeline(parts)
                     order = by_rank(parts.stages, parts.chunks, parts.order) }
 end
 
-local solve = read_only({ best_fit = host.best_fit, divide = host.divide }, "solve")
-local shared = { plan = read_only(plan, "plan"), solve = solve }
-shared.chunking  = read_only(chunking(batch, cost, solve), "chunking")
-shared.orders    = read_only(orders(), "orders")
-shared.recompute = read_only(recompute(layout, cost, plan), "recompute")
+local solve = read_only({ best_fit = host.best_fit, divide = host.divide }, "pw.solve")
+local shared = { plan = read_only(plan, "pw.plan"), solve = solve }
+shared.chunking  = read_only(chunking(batch, cost, solve), "pw.chunking")
+shared.orders    = read_only(orders(), "pw.orders")
+shared.recompute = read_only(recompute(layout, cost, plan), "pw.recompute")
 pw = read_only(shared, "pw")
 
 --- The constructor of a policy's file; what is wrong with it is found when it is run.

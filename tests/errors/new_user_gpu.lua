@@ -5,5 +5,5 @@ return job {
   train = { batch = tokens "8K", steps = 10 },
 }
 --[[
-new_user_gpu.lua:4: there is no name 'cuda'; a text is written in quotes
+new_user_gpu.lua:4: there is no name 'cuda'; cluster is written cpu { ranks = 2, memory = "1 GiB" }
 ]]

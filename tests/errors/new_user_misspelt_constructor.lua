@@ -4,5 +4,5 @@ return job {
   train = { batch = tokens "8K", steps = 10 },
 }
 --[[
-new_user_misspelt_constructor.lua:2: there is no name 'lama'; the nearest right one is 'llama'; a text is written in quotes
+new_user_misspelt_constructor.lua:2: there is no name 'lama'; the nearest right one is 'llama'; model is written llama { ... }, qwen3 { ... } or hf "config.json"
 ]]

@@ -4,5 +4,5 @@ return job {
   train = { batch = tokens "8K", steps = 10 },
 }
 --[[
-new_user_quotes_missing.lua:3: there is no name 'corpus'; the nearest right one is 'cpu'; a text is written in quotes
+new_user_quotes_missing.lua:3: there is no name 'corpus'; a text is written in quotes
 ]]

@@ -179,6 +179,7 @@ Test(base, the_nearest_name_is_near)
     cr_assert_str_eq(text_nearest("rank", names), "ranks");
     cr_assert_str_eq(text_nearest("Device", names), "device");
     cr_assert_null(text_nearest("banana", names));
+    cr_assert_null(text_nearest("sgd", (const char *[]){"wsd", "adamw", NULL}));
 }
 
 Test(base, a_complaint_says_all_that_it_is_given)

@@ -334,6 +334,23 @@ Test(policies, wrong_ones_are_told_where)
                  "mine.lua: the script takes more memory than the ");
 }
 
+Test(policies, what_they_share_says_what_it_lacks)
+{
+    expect_error(POLICY("pw.chunking.hole(1)"), NULL,
+                 "mine.lua:3: pw.chunking.hole: there is no such field; did you mean "
+                 "pw.chunking.whole?");
+    expect_error(POLICY("pw.chunking.halves(1)"), NULL,
+                 "pw.chunking.halves: there is no such field (best_fit, equal_slices, "
+                 "equal_time_slices, whole)");
+    expect_error(POLICY("pw.chunking.whole(512)"), NULL,
+                 "mine.lua:3: chunking.whole: sequences: found number, expected a list");
+    expect_error(POLICY("local o = pw.orders.all_forward_then_backward({})"), NULL,
+                 "mine.lua:3: orders.all_forward_then_backward: nstages: found nil, expected the "
+                 "number of stages, as #layout.stages");
+    expect_error(POLICY("local o = pw.orders.one_f_one_b(nil, 2)"), NULL,
+                 "mine.lua:3: orders.one_f_one_b: chunks: found nil, expected a list of chunks");
+}
+
 /* A shipped policy does not loop: where its budget ends it is the batch. A user's may. */
 Test(policies, a_batch_too_large_for_the_budget_is_named)
 {

@@ -1,0 +1,9 @@
+return job {
+  model = llama { layers = 2, hidden = 64, heads = 4, ffn = 128, vocab = "bytes" },
+  data  = text { files = “corpus” },
+  cluster = cpu { ranks = 1 },
+  train = { batch = tokens "8K", steps = 10, optimizer = adamw { lr = 1e-3 } },
+}
+--[[
+curly_quotes.lua:3: found “, expected a plain quote, " or '
+]]

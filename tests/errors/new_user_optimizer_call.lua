@@ -1,0 +1,9 @@
+return job {
+  model = llama { layers = 2, hidden = 64, heads = 4, ffn = 128, vocab = "bytes" },
+  data  = text { files = "corpus" },
+  cluster = cpu { ranks = 1 },
+  train = { batch = tokens "8K", steps = 10, optimizer = sgd { lr = 1e-3 } },
+}
+--[[
+new_user_optimizer_call.lua:5: there is no name 'sgd'; optimizer is written adamw { lr = "1e-3", ... }
+]]
