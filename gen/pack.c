@@ -113,13 +113,20 @@ static char *job_hash(const Compilation *job, Region *region)
     return hash_bytes(region, text.at, text.length);
 }
 
-/* Of the policy's file and its options; of plans that stand in a file, of that. */
+/* Of the policy's file, or of the plans that stand in for it. */
+static const char *policy_file_hash(const Packing *p)
+{
+    const Compilation *job = p->job;
+    const char *file = job->plan_path ? job->plan_path : policy_file(p->region, job->job, p->error);
+    return file ? hash_file(p->region, file, p->error) : NULL;
+}
+
+/* Of that and of the policy's options. */
 static const char *policy_hash(const Packing *p)
 {
     const Compilation *job  = p->job;
     Text               text = text_new(p->region);
-    const char *file = job->plan_path ? job->plan_path : policy_file(p->region, job->job, p->error);
-    const char *hash = file ? hash_file(p->region, file, p->error) : NULL;
+    const char        *hash = policy_file_hash(p);
     if (!hash)
         return NULL;
     const char *options = job->job->policy_options;
@@ -132,7 +139,7 @@ static bool write_code(const Packing *p, PackOptions options)
     Emitted      emitted = {0};
     Compilation *job     = p->job;
     JobHashes hashes = {job_hash(job, p->region), job->data_hash, p->tokens_hash, job->prompt_hash,
-                        policy_hash(p)};
+                        policy_file_hash(p)};
     if (!hashes.policy || !emit(p->region, job->job, job->model, job->codelets, job->layout, hashes,
                                 options.as_code ? options.steps : 0, &emitted, p->error))
         return false;

@@ -65,6 +65,19 @@ static void add_member(PwJsonText *text, const char *key, const char *value)
     pw_json_add(text, ",\n");
 }
 
+static void add_fields(PwJsonText *text, const PwJob *job)
+{
+    pw_json_add(text, "  \"fields\": {\n");
+    for (int i = 0; i < job->nfields; i++) {
+        pw_json_add(text, "    ");
+        pw_json_add_string(text, job->fields[i].name);
+        pw_json_add(text, ": ");
+        pw_json_add_string(text, job->fields[i].value);
+        pw_json_add(text, "%s\n", i < job->nfields - 1 ? "," : "");
+    }
+    pw_json_add(text, "  },\n");
+}
+
 static bool write_manifest(const PwJob *job, const char *folder, const PwSavedState *state,
                            const WrittenFile written[NFILES], PwError *error)
 {
@@ -79,6 +92,7 @@ static bool write_manifest(const PwJob *job, const char *folder, const PwSavedSt
     add_member(&text, "data_hash", job->data_hash);
     add_member(&text, "tokens_hash", state->tokens_hash);
     add_member(&text, "toolchain", pw_toolchain());
+    add_fields(&text, job);
     pw_json_add(&text, "  \"files\": [\n");
     for (int i = 0; i < NFILES; i++)
         pw_json_add(&text, "    {\"name\": \"%s\", \"bytes\": %lld, \"sha256\": \"%s\"}%s\n",
@@ -279,10 +293,42 @@ static bool check_files(const char *folder, const PwJson *files, PwSavedState *s
     return true;
 }
 
+/* NULL: it does not say. */
+static void add_change(PwSavedState *saved, const char *name, const char *before, const char *now)
+{
+    size_t used = strlen(saved->changes);
+    snprintf(saved->changes + used, sizeof saved->changes - used, "%s%s: %s before, %s now",
+             used ? "; " : "", name, before ? before : "nothing", now ? now : "nothing");
+}
+
+static const char *field_of(const PwJob *job, const char *name)
+{
+    for (int i = 0; i < job->nfields; i++)
+        if (strcmp(job->fields[i].name, name) == 0)
+            return job->fields[i].value;
+    return NULL;
+}
+
+static void compare_fields(const PwJob *job, const PwJson *fields, PwSavedState *saved)
+{
+    saved->tells      = fields != NULL;
+    saved->changes[0] = 0;
+    if (!fields)
+        return;
+    for (int i = 0; i < job->nfields; i++) {
+        const char *before = pw_json_text(fields, job->fields[i].name);
+        if (!before || strcmp(before, job->fields[i].value) != 0)
+            add_change(saved, job->fields[i].name, before, job->fields[i].value);
+    }
+    for (const PwJson *field = fields->first; field; field = field->next)
+        if (!field_of(job, field->key))
+            add_change(saved, field->key, field->text, NULL);
+}
+
 /* The manifest of step `step`, as its folder is named. `job_hash` is that of the state: whoever
  * goes on with it must be of the same job. */
-static bool read_manifest(const char *folder, int64_t step, PwSavedState *saved, char job_hash[80],
-                          PwError *error)
+static bool read_manifest(const PwJob *job, const char *folder, int64_t step, PwSavedState *saved,
+                          char job_hash[80], PwError *error)
 {
     char    path[PW_PATH_MAX];
     int64_t length;
@@ -293,10 +339,10 @@ static bool read_manifest(const char *folder, int64_t step, PwSavedState *saved,
     free(text);
     if (!root)
         return false;
-    const char *format = pw_json_text(root, "format"), *job = pw_json_text(root, "job_hash");
+    const char *format = pw_json_text(root, "format"), *hash = pw_json_text(root, "job_hash");
     const char *code = pw_json_text(root, "code_hash"), *tools = pw_json_text(root, "toolchain");
     const char *tokens = pw_json_text(root, "tokens_hash");
-    bool        good   = (format && strcmp(format, FORMAT) == 0 && job && code && tools && tokens &&
+    bool        good = (format && strcmp(format, FORMAT) == 0 && hash && code && tools && tokens &&
                  pw_json_integer(root, "step", &saved->step) &&
                  pw_json_integer(root, "position", &saved->position)) ||
                 pw_input(error, "%s: not a manifest of " FORMAT, path);
@@ -304,11 +350,12 @@ static bool read_manifest(const char *folder, int64_t step, PwSavedState *saved,
         good = pw_input(error, "%s: step: found %lld, expected %lld, as its folder is named", path,
                         (long long)saved->step, (long long)step);
     if (good) {
-        snprintf(job_hash, 80, "%s", job);
+        snprintf(job_hash, 80, "%s", hash);
         snprintf(saved->code_hash, sizeof saved->code_hash, "%s", code);
         snprintf(saved->toolchain, sizeof saved->toolchain, "%s", tools);
         snprintf(saved->tokens_hash, sizeof saved->tokens_hash, "%s", tokens);
         snprintf(saved->folder, sizeof saved->folder, "%s", folder);
+        compare_fields(job, pw_json_member(root, "fields"), saved);
         good = check_files(folder, pw_json_member(root, "files"), saved, error);
     }
     free(root);
@@ -317,15 +364,15 @@ static bool read_manifest(const char *folder, int64_t step, PwSavedState *saved,
 
 /* The first state of the list that holds. One that could not be read may hold all the same, and
  * where none holds a run that begins anew would remove them: both are errors. */
-static bool first_that_holds(const char *states, const StateList *list, PwSavedState *saved,
-                             char job_hash[80], bool *found, PwError *error)
+static bool first_that_holds(const PwJob *job, const char *states, const StateList *list,
+                             PwSavedState *saved, char job_hash[80], bool *found, PwError *error)
 {
     PwError why, newest = {{0}, 0};
     for (size_t i = 0; i < list->count; i++) {
         char folder[PW_PATH_MAX];
         if (!state_path(folder, states, list->steps[i], error))
             return false;
-        if (read_manifest(folder, list->steps[i], saved, job_hash, &why))
+        if (read_manifest(job, folder, list->steps[i], saved, job_hash, &why))
             return *found = true;
         if (why.status != PW_EXIT_INPUT)
             return *error = why, false;
@@ -340,6 +387,20 @@ static bool first_that_holds(const char *states, const StateList *list, PwSavedS
                     states, newest.text);
 }
 
+static bool another_job(const PwJob *job, const PwSavedState *saved, const char *job_hash,
+                        PwError *error)
+{
+    char hashes[200] = "";
+    if (!saved->changes[0])
+        snprintf(hashes, sizeof hashes,
+                 "it does not say what differs, only its hash (%.16s; this trainer's is %.16s)",
+                 job_hash, job->job_hash);
+    return pw_input(error,
+                    "%s was saved by another job: %s%s; model, data, batch and seed must be the "
+                    "same to go on from it: put them back, or choose another --out",
+                    saved->folder, saved->changes, hashes);
+}
+
 bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool *found,
                    PwError *error)
 {
@@ -349,13 +410,10 @@ bool pw_state_find(const PwJob *job, const char *run, PwSavedState *saved, bool 
     *saved = (PwSavedState){0};
     if (!pw_disk_join(states, run, "states", error) || !list_states(states, &list, error))
         return false;
-    bool good = first_that_holds(states, &list, saved, job_hash, found, error);
+    bool good = first_that_holds(job, states, &list, saved, job_hash, found, error);
     free(list.steps);
     if (*found && strcmp(job_hash, job->job_hash) != 0)
-        return pw_input(error,
-                        "%s was saved by another job: its model, data, batch or seed differ "
-                        "(job hash %.16s, this trainer's is %.16s); choose another --out",
-                        saved->folder, job_hash, job->job_hash);
+        return another_job(job, saved, job_hash, error);
     if (!*found)
         *saved = (PwSavedState){0};
     return good;

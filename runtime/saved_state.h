@@ -13,6 +13,9 @@ typedef struct PwSavedState {
     char    code_hash[65], toolchain[200]; /* of the trainer that wrote it                     */
     char    tokens_hash[65];               /* of the .bin that it was trained on; "": not known */
     char    hash[65];                      /* SHA-256 of the master weights' file              */
+    char changes[3000]; /* since then, in the fields of the job: "train.seed: 3 before, 4 now;    */
+                        /* ...", as many as fit                                                */
+    bool tells;         /* false: the state is older than those that keep the fields           */
 } PwSavedState;
 
 /* Compiler and kernel class: other ones give other bits. */

@@ -19,6 +19,11 @@ typedef struct PwCodeletEntry {
     PwCodelet   run;
 } PwCodeletEntry;
 
+/* A field of the job, or what else the trainer depends on, and what it was. */
+typedef struct PwField {
+    const char *name, *value; /* "train.seed", "3"                                             */
+} PwField;
+
 typedef struct PwTable { /* RoPE's cosines and sines                                           */
     int32_t rank;
     int64_t address;
@@ -49,6 +54,8 @@ typedef struct PwJob {
     int32_t         ntensors;
     const PwTable  *tables; /* [ntables]                                                       */
     int32_t         ntables;
+    const PwField  *fields; /* [nfields] kept by saved states, to tell what changed            */
+    int32_t         nfields;
     const double   *rope_frequency; /* [head_dim / 2]                                          */
     double          rope_factor;
     const PwCodeletEntry *codelets;

@@ -105,10 +105,11 @@ static void say_how_it_starts(Training *training)
     if (!run->resumed)
         return;
     if (strcmp(run->state.code_hash, run->job->code_hash) != 0)
-        pw_metrics_note(&training->metrics,
-                        "the state was written by other code (%.16s; this is "
-                        "%.16s): another policy, layout or cadence",
-                        run->state.code_hash, run->job->code_hash);
+        pw_metrics_note(&training->metrics, "since the state was saved, the trainer changed: %s",
+                        run->state.changes[0] ? run->state.changes
+                        : run->state.tells    ? "its code, no field of the job"
+                                              : "policy, layout, cadence or curve; the state is "
+                                                "of an older Pipewright and does not say which");
     if (strcmp(run->state.toolchain, pw_toolchain()) != 0)
         pw_metrics_note(&training->metrics,
                         "the state was written by another toolchain (%s), "

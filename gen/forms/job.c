@@ -303,3 +303,39 @@ Place job_place(Region *region, const Job *job, const char *field)
     json_decref(tree);
     return place;
 }
+
+typedef struct Visit {
+    Region *region;
+    void (*field)(void *context, const char *name, const char *value);
+    void *context;
+} Visit;
+
+static void visit(const Visit *to, const char *name, const json_t *value)
+{
+    const char *key;
+    json_t     *inner;
+    size_t      i;
+    Text        text = text_new(to->region);
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)value, key, inner)
+            visit(to, region_format(to->region, "%s.%s", name, key), inner);
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, inner)
+            visit(to, region_format(to->region, "%s[%zu]", name, i), inner);
+    } else {
+        print_value(value, 0, &text);
+        to->field(to->context, name, text.at);
+    }
+}
+
+void job_fields(const Job *job, void (*field)(void *context, const char *name, const char *value),
+                void      *context)
+{
+    static const char *const sections[] = {"model", "data", "train", "policy", "layout", "cluster"};
+    Visit                    to         = {region_new(), field, context};
+    json_t                  *tree       = json_loads(job->tree, JSON_REJECT_DUPLICATES, NULL);
+    for (int i = 0; i < COUNT(sections); i++)
+        visit(&to, sections[i], json_object_get(tree, sections[i]));
+    json_decref(tree);
+    region_free(to.region);
+}

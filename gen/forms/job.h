@@ -64,6 +64,11 @@ Job *job_from_tree(Region *region, const json_t *tree, const char *name, Error *
 Job *job_read(Region *region, const char *text, const char *name, Error *error);
 void job_print(const Job *job, Text *out); /* JSON: the tree */
 
+/* Calls `field` with the dotted name and the value of each field of the job language, as printed:
+ * "train.optimizer.lr", "0.001". Where the job's files are is none. */
+void job_fields(const Job *job, void (*field)(void *context, const char *name, const char *value),
+                void      *context);
+
 /* Where the job says a field, "train.steps": a line of a file, or "--set"; the job's file where it
  * was left to its default. */
 Place job_place(Region *region, const Job *job, const char *field);

@@ -20,7 +20,7 @@ typedef struct Emitter {
     Text           *out;
     Error          *error;
     int64_t         nstep_code;
-    int             ntensors, ntables;
+    int             ntensors, ntables, nfields;
 } Emitter;
 
 /* A C string literal; a new line of text is a new line of the literal. */
@@ -135,6 +135,47 @@ static void add_codelets(Emitter *emitter)
     text_add(emitter->out, "};\n\n");
 }
 
+/* ---- what saved states keep of the job ---- */
+
+/* A value that is empty is none. */
+static void add_field(void *context, const char *name, const char *value)
+{
+    Emitter *emitter = context;
+    Text    *out     = emitter->out;
+    if (!*value)
+        return;
+    text_add(out, "    {");
+    add_literal(out, name);
+    text_add(out, ", ");
+    add_literal(out, value);
+    text_add(out, "},\n");
+    emitter->nfields++;
+}
+
+/* Its beginning: people look at it. */
+static void add_hash(Emitter *emitter, const char *name, const char *hash)
+{
+    add_field(emitter, name, region_format(emitter->out->region, "%.16s", hash));
+}
+
+/* The job's fields, and what else it depends on. */
+static void add_fields(Emitter *emitter, JobHashes hashes)
+{
+    const Layout *layout  = emitter->layout;
+    Text          borders = text_new(emitter->out->region);
+    for (int i = 1; i < layout->nstages; i++)
+        text_add(&borders, "%s%s", i > 1 ? " " : "",
+                 text_double(borders.region, layout->stages[i].first / 2.0));
+    text_add(emitter->out, "/* as saved states keep them, to tell what changed */\n"
+                           "static const PwField fields[] = {\n");
+    job_fields(emitter->job, add_field, emitter);
+    add_field(emitter, "layers between the stages", borders.at);
+    add_hash(emitter, "SHA-256 of the token set's .idx", hashes.data);
+    add_hash(emitter, "SHA-256 of the token set's .prompt", hashes.prompts);
+    add_hash(emitter, "SHA-256 of the policy's file or plans", hashes.policy);
+    text_add(emitter->out, "};\n\n");
+}
+
 /* ---- pw_job ---- */
 
 static void add_integer(Text *out, const char *field, int64_t value)
@@ -209,6 +250,7 @@ static bool add_job(Emitter *emitter, JobHashes hashes, const char *code_hash)
     add_ranks(emitter);
     double factor = add_rope(emitter);
     add_codelets(emitter);
+    add_fields(emitter, hashes);
     emit_config(emitter->model, &config);
     text_add(out, "const PwJob pw_job = {\n");
     add_text(out, "name", path_name(emitter->job->path));
@@ -221,9 +263,11 @@ static bool add_job(Emitter *emitter, JobHashes hashes, const char *code_hash)
     add_model(emitter->model, out);
     text_add(out, "    .static_bytes = static_bytes,\n    .capacity = capacity,\n"
                   "    .tensors = tensors,\n    .tables = tables,\n"
-                  "    .rope_frequency = rope_frequency,\n    .codelets = codelets,\n");
+                  "    .rope_frequency = rope_frequency,\n    .codelets = codelets,\n"
+                  "    .fields = fields,\n");
     add_integer(out, "ntensors", emitter->ntensors);
     add_integer(out, "ntables", emitter->ntables);
+    add_integer(out, "nfields", emitter->nfields);
     add_integer(out, "ncodelets", emitter->codelets->count);
     if (emitter->nstep_code)
         text_add(out, "    .step_code = pw_step_code,\n");
@@ -244,8 +288,8 @@ bool emit(Region *region, const Job *job, const Model *model, const Codelets *co
     emit_c_header(codelets, &header);
     emit_c_codelets(codelets, model, &code);
     /* job.c carries the hash of all files, itself as it is without the hash included. */
-    Emitter first = {job, model, codelets, layout, &draft, error, nstep_code, 0, 0};
-    Emitter last  = {job, model, codelets, layout, &about, error, nstep_code, 0, 0};
+    Emitter first = {job, model, codelets, layout, &draft, error, nstep_code, 0, 0, 0};
+    Emitter last  = {job, model, codelets, layout, &about, error, nstep_code, 0, 0, 0};
     if (!add_job(&first, hashes, ""))
         return false;
     text_add(&all, "%s%s%s%s%s", shapes.at, header.at, code.at, draft.at, hashes.policy);

@@ -34,7 +34,7 @@ typedef struct Emitted {
 typedef struct JobHashes {
     const char *job;
     const char *data, *tokens, *prompts; /* of the token set's .idx, .bin, .prompt              */
-    const char *policy;                  /* of the policy's file and its options                */
+    const char *policy;                  /* of the policy's file, or of the plans in its place  */
 } JobHashes;
 /* The code_hash that it prints is of the files themselves and of the policy. `nstep_code`: steps
  * whose programs are printed beside (gen/step/emit_program.h). */

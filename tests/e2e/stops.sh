@@ -26,14 +26,23 @@ says "the disk is full"
 expect 0 run/trainer/train --where --out run
 says 5
 
-# Another seed is refused before anything is changed; another policy is noted.
+# Another seed is refused before anything is changed; another policy, or learning rate, is noted. The
+# trainer alone says the same.
 before=$(sha256sum <run/trainer/manifest.json)
 expect 2 $run --set train.seed=4
-says "was saved by another job"
+says "run/states/step-5 was saved by another job: train.seed: 3 before, 4 now; "
 [ "$before" = "$(sha256sum <run/trainer/manifest.json)" ] || fail "the trainer of the run was replaced"
 make_job 2 '"seq1f1b", slices = 2'
+sed -i 's/1e-3/5e-4/' job.lua
 expect 0 $run --steps 6
-says "another policy, layout or cadence"
+said=$(grep "since the state was saved, the trainer changed: " run/log.txt)
+says '; train.optimizer.lr: 0.001 before, 0.0005 now; '
+says '; policy.name: "gpipe" before, "seq1f1b" now; policy.options.slices: nothing before, 2 now; '
+cp -r run moved
+sed -i '/"job_hash"/s/: "./: "x/; s/"data.context": "128"/"data.context": "64"/' moved/states/*/manifest.json
+expect 2 $train --out moved
+says "moved/states/step-6 was saved by another job: data.context: 64 before, 128 now; "
+rm -rf moved
 
 # Plans of step 6 alone: nothing is changed where others are missing.
 "$PIPEWRIGHT" plan job.lua --step 6 --json >plans.json

@@ -31,12 +31,16 @@ static Setup set_up(TinyShape shape)
         setup.layout.homes[i] = 1;
     setup.layout.ranks = REGION_ARRAY(setup.region, RankLayout, 2);
     layout_place_statics(setup.region, &setup.layout, setup.model);
-    setup.job = (Job){.path  = "jobs/a \"b\".lua",
-                      .train = {.steps         = 12,
-                                .seed          = 18446744073709551615u,
-                                .learning_rate = 1e-3,
-                                .curve         = CURVE_WSD,
-                                .clip          = 0.5}};
+    setup.job =
+        (Job){.path  = "jobs/a \"b\".lua",
+              .tree  = "{\"model\": {}, \"data\": {\"path\": \"a\"}, \"policy\": {}, "
+                       "\"train\": {\"lr\": 0.001, \"list\": [true, {\"seed\": 3}]}, "
+                       "\"layout\": {}, \"cluster\": {}, \"origin\": {\"data.path\": \"x\"}}",
+              .train = {.steps         = 12,
+                        .seed          = 18446744073709551615u,
+                        .learning_rate = 1e-3,
+                        .curve         = CURVE_WSD,
+                        .clip          = 0.5}};
     return setup;
 }
 
@@ -45,7 +49,7 @@ static Emitted emit_all(Setup *setup)
     Emitted files;
     Error   error = {0};
     cr_assert(emit(setup->region, &setup->job, setup->model, setup->codelets, &setup->layout,
-                   (JobHashes){"abc", "", "", "", ""}, 0, &files, &error),
+                   (JobHashes){"abc", "", "", "", "def"}, 0, &files, &error),
               "%s", error.text);
     return files;
 }
@@ -114,6 +118,17 @@ Test(emit, says_what_the_job_says)
             job->tables[i].address,
             layout_static(&setup.layout, job->tables[i].rank, STATIC_TABLE, -1, -1)->offset);
     cr_expect_eq(job->ntables, 2);
+    static const char *const fields[][2] = {{"data.path", "\"a\""},
+                                            {"train.lr", "0.001"},
+                                            {"train.list[0]", "true"},
+                                            {"train.list[1].seed", "3"},
+                                            {"SHA-256 of the policy's file or plans", "def"}};
+    cr_assert_eq(job->nfields, COUNT(fields));
+    for (int i = 0; i < COUNT(fields); i++) {
+        const PwField *field = &job->fields[i];
+        cr_expect(!strcmp(field->name, fields[i][0]) && !strcmp(field->value, fields[i][1]),
+                  "%s: %s", field->name, field->value);
+    }
     /* products of both layers and the head, forward and twice that backward */
     cr_expect_eq(job->useful_flops_per_token,
                  6.0 * (2 * (64 * 32 + 32 * 32 + 96 * 32 + 32 * 48) + 61 * 32));

@@ -408,6 +408,48 @@ Test(saved_state, a_folder_under_another_steps_name_is_passed_over)
     close_saver(&saver);
 }
 
+static void edit_manifest(const Saver *saver, int step, const char *edit)
+{
+    char command[300];
+    snprintf(command, sizeof command, "sed -i '%s' %s/states/step-%d/manifest.json", edit,
+             saver->run, step);
+    cr_assert_eq(system(command), 0);
+}
+
+Test(saved_state, what_changed_in_the_job_is_named)
+{
+    static const PwField before[] = {
+        {"data.path", "\"a\\\"b\""}, {"gone", "1"}, {"train.seed", "3"}};
+    static const PwField now[] = {{"data.path", "\"a\\\"b\""}, {"train.seed", "4"}, {"new", "0.5"}};
+    Saver                saver = {0};
+    bool                 found;
+    PwJob                job = *toy_job(1);
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    job.fields     = before;
+    job.nfields    = 3;
+    saver.team.job = &job;
+    cr_assert(save(&saver, 1));
+    cr_assert_eq(load(&saver), 1);
+    cr_expect(saver.newest.tells && !saver.newest.changes[0], "%s", saver.newest.changes);
+    job.fields = now;
+    cr_assert_eq(load(&saver), 1);
+    cr_expect_str_eq(saver.newest.changes, "train.seed: 3 before, 4 now; new: nothing before, 0.5 "
+                                           "now; gone: 1 before, nothing now");
+    job.job_hash = "another";
+    cr_expect_not(pw_state_find(&job, saver.run, &saver.newest, &found, &saver.error));
+    cr_expect(strstr(saver.error.text, "another job: train.seed: 3 before, 4 now; "), "%s",
+              saver.error.text);
+    edit_manifest(&saver, 1, "/\"fields\"/,/}/d"); /* as older ones are */
+    cr_expect_not(pw_state_find(&job, saver.run, &saver.newest, &found, &saver.error));
+    cr_expect(strstr(saver.error.text, "does not say what differs, only its hash (toyjob; "), "%s",
+              saver.error.text);
+    job.job_hash = "toyjob";
+    cr_assert_eq(load(&saver), 1);
+    cr_expect(!saver.newest.tells && !saver.newest.changes[0], "%s", saver.newest.changes);
+    close_saver(&saver);
+}
+
 Test(saved_state, a_folder_that_cannot_be_read_is_not_an_empty_one)
 {
     Saver        saver = {0};
