@@ -8,13 +8,12 @@
 #include "gen/base/process.h"
 #include "gen/ring_writer.h"
 
-/* The trainer prints the message; this process ends with the error's status. */
-static int fail_ring(RingWriter *writer, Error *error)
+/* The trainer prints the message, and both end with the error's status. */
+static int fail_ring(RingWriter *writer, const Error *error)
 {
-    int   status = error->status;
     Error ignored;
-    ring_finish(writer, -1, error->text, &ignored);
-    return status;
+    ring_finish(writer, error, &ignored);
+    return error->status;
 }
 
 int ahead_run(Compilation *job, const char *ring_path, int64_t first, int64_t steps, pid_t parent)
@@ -39,5 +38,5 @@ int ahead_run(Compilation *job, const char *ring_path, int64_t first, int64_t st
         if (!good)
             return fail_ring(writer, &error);
     }
-    return ring_finish(writer, 1, NULL, &error) ? 0 : error.status;
+    return ring_finish(writer, NULL, &error) ? 0 : error.status;
 }

@@ -186,7 +186,7 @@ bool compile_lower(const Compilation *c, Step *step, Error *error)
             step->plan->tries = tries.length ? tries.at : NULL;
             return true;
         }
-        if (!step->program || step->program->ranks[0].peak < 0 || (c->plans && step->try == 1))
+        if (!step->program || program_peak(step->program) < 0 || (c->plans && step->try == 1))
             break; /* not a question of capacity, or nothing is left to change */
         text_add(&tries, "%s%s: %s", tries.length ? "; " : "", what[step->try], error->text);
     }
@@ -211,7 +211,7 @@ bool compile_step(Compilation *c, int64_t number, Step *step, Error *error)
 {
     *step     = begin_step(number);
     bool good = run_passes(c, step, SAMPLE, SAMPLE, error) && compile_lower(c, step, error);
-    if (!good && step->program && step->program->ranks[0].peak >= 0)
+    if (!good && step->program && program_peak(step->program) >= 0)
         remedies_add(c, step, error);
     return end_step(step, good && run_passes(c, step, PROVE, SIMULATE, error));
 }
@@ -222,22 +222,15 @@ bool compile_until(const Compilation *c, int64_t number, PassId last, Step *step
     return end_step(step, run_passes(c, step, SAMPLE, last, error));
 }
 
-/* No policy has a hand in it: what it takes is what it needs. */
-static bool name_capacity(const Program *program, Error *error)
-{
-    int64_t most = -1;
-    for (int rank = 0; rank < program->nranks; rank++)
-        most = program->ranks[rank].peak > most ? program->ranks[rank].peak : most;
-    return most < 0 ? false
-                    : error_input(error, "%s; cluster.memory = %lld does",
-                                  region_copy(program->region, error->text), (long long)most);
-}
-
-bool compile_forward(const Compilation *c, Program *program, const Batch *batch, Error *error)
+bool compile_lower_forward(const Compilation *c, Program *program, Error *error)
 {
     return communicate(program, c->codelets, error) &&
            overlap(program, c->codelets, c->cost, 0, error) &&
-           (allocate(program, c->codelets, error) || name_capacity(program, error)) &&
-           prove(program, c->codelets, c->model, c->layout, batch, error) &&
+           allocate(program, c->codelets, error);
+}
+
+bool compile_end_forward(const Compilation *c, Program *program, const Batch *batch, Error *error)
+{
+    return prove(program, c->codelets, c->model, c->layout, batch, error) &&
            simulate(program, c->codelets, c->cost, error);
 }

@@ -87,7 +87,11 @@ bool compile_until(const Compilation *job, int64_t number, PassId last, Step *ou
  * times. False with a program: it takes more than they are. */
 bool compile_lower(const Compilation *job, Step *step, Error *error);
 
-/* A forward-only program goes through the same passes from communicate on. `batch` may be NULL. */
-bool compile_forward(const Compilation *job, Program *program, const Batch *batch, Error *error);
+/* A forward-only program goes through the same passes from communicate on: up to addresses (false
+ * with a peak: it takes more than the layout's capacities), then from the proof on. `batch` may be
+ * NULL. */
+bool compile_lower_forward(const Compilation *job, Program *program, Error *error);
+bool compile_end_forward(const Compilation *job, Program *program, const Batch *batch,
+                         Error *error);
 
 #endif

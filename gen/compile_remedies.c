@@ -9,6 +9,7 @@
 #include "gen/base/data_folder.h"
 #include "gen/base/fields.h"
 #include "gen/base/file.h"
+#include "gen/compile_capacity.h"
 
 /* A job that differs in one field. */
 typedef struct Change {
@@ -25,61 +26,6 @@ typedef struct Remedies {
     Text               enough, short_of;
 } Remedies;
 
-/* The most that a rank takes; -1 where the job cannot be lowered at all. */
-static int64_t try_batch(const Compilation *job, const Batch *batch, bool *fits)
-{
-    Step    step = {.region = region_new()};
-    Error   error;
-    int64_t most = -1;
-    step.batch   = REGION_NEW(step.region, Batch);
-    *step.batch  = *batch;
-    *fits        = compile_lower(job, &step, &error);
-    for (int rank = 0; step.program && rank < step.program->nranks; rank++)
-        most = step.program->ranks[rank].peak > most ? step.program->ranks[rank].peak : most;
-    region_free(step.region);
-    return most;
-}
-
-/* ---- cluster.memory ---- */
-
-static int64_t try_capacity(const Remedies *remedies, int64_t capacity, bool *fits)
-{
-    Compilation job    = *remedies->job;
-    Layout     *layout = REGION_NEW(remedies->region, Layout);
-    *layout            = *job.layout;
-    layout->ranks      = REGION_ARRAY(remedies->region, RankLayout, layout->nranks);
-    for (int rank = 0; rank < layout->nranks; rank++) {
-        layout->ranks[rank]          = job.layout->ranks[rank];
-        layout->ranks[rank].capacity = capacity;
-    }
-    job.layout = layout;
-    return try_batch(&job, remedies->batch, fits);
-}
-
-/* One that does, where one byte less does not; -1: none. A policy that sees more memory may keep
- * more, so that what a plan takes is not yet a capacity under which that plan is made: up from
- * `need` until one does, then down, by turns to what it took and by halves. */
-static int64_t least_capacity(const Remedies *remedies, int64_t given, int64_t need)
-{
-    int64_t low = given, high = -1, next = need;
-    for (bool halve = false; high < 0 || high - low > 1;) {
-        bool    fits;
-        int64_t takes = try_capacity(remedies, next, &fits);
-        if (takes < 0)
-            return -1;
-        if (fits) {
-            high  = next;
-            next  = takes < high ? takes : high - 1;
-            next  = halve || next <= low ? low + (high - low) / 2 : next;
-            halve = !halve;
-        } else {
-            low  = next;
-            next = high < 0 ? takes : low + (high - low) / 2;
-        }
-    }
-    return high;
-}
-
 /* ---- other fields ---- */
 
 static Change change_of(const Remedies *remedies)
@@ -93,7 +39,7 @@ static void try_change(Remedies *remedies, Change *change)
 {
     bool fits;
     change->job.job   = &change->fields;
-    int64_t     takes = try_batch(&change->job, &change->batch, &fits);
+    int64_t     takes = capacity_try(&change->job, &change->batch, &fits);
     const char *size  = text_size(remedies->region, takes);
     if (takes >= 0 && fits)
         text_add(&remedies->enough, "\n  %-32s takes %s", change->text, size);
@@ -212,17 +158,33 @@ static void try_half_batch(Remedies *remedies)
         try_change(remedies, &change);
 }
 
+/* The job's line and the field before what was found. */
+static void name_field(Region *region, const Job *job, Error *error)
+{
+    error_at(error, job_place(region, job, "cluster.memory"), .field = "cluster.memory",
+             .remedy = region_copy(region, error->text));
+}
+
+/* As a line of the list; nothing where none was found. */
+static const char *name_capacity(Region *region, const Compilation *job, Capacity capacity)
+{
+    int64_t     all = job->job->train.steps;
+    const char *steps =
+        capacity.steps < all
+            ? region_format(region, "%" PRId64 " of the %" PRId64 " steps, spread evenly",
+                            capacity.steps, all)
+            : region_format(region, "all %s", text_count(region, all, "step"));
+    if (capacity.bytes < 0)
+        return "";
+    return region_format(region, "\n  cluster.memory = %-15" PRId64 " the least that does for %s%s",
+                         capacity.bytes, capacity.evaluation ? "evaluation and " : "", steps);
+}
+
 void remedies_add(const Compilation *job, const Step *step, Error *error)
 {
     Region  *region   = step->region;
     Remedies remedies = {region, job, step->batch, text_new(region), text_new(region)};
-    int64_t  need     = 0;
-    for (int rank = 0; rank < step->program->nranks; rank++)
-        need = step->program->ranks[rank].peak > need ? step->program->ranks[rank].peak : need;
-    int64_t least = least_capacity(&remedies, job->layout->ranks[0].capacity, need);
-    if (least >= 0)
-        text_add(&remedies.enough,
-                 "\n  cluster.memory = %-15" PRId64 " the least that does for this step", least);
+    text_add(&remedies.enough, "%s", name_capacity(region, job, capacity_find(job, step->number)));
     if (!job->plans) {
         try_policies(&remedies);
         try_options(&remedies);
@@ -230,10 +192,19 @@ void remedies_add(const Compilation *job, const Step *step, Error *error)
         try_context(&remedies);
         try_half_batch(&remedies);
     }
-    error_at(error, job_place(region, job->job, "cluster.memory"), .field = "cluster.memory",
-             .remedy = region_copy(region, error->text));
+    name_field(region, job->job, error);
     if (remedies.enough.length)
         error_input(error, "%s.\nEach of these does, tried on this step:%s%s%s", error->text,
                     remedies.enough.at, remedies.short_of.length ? "\nToo little alone: " : "",
                     remedies.short_of.length ? remedies.short_of.at : "");
+}
+
+void remedies_of_evaluation(const Compilation *job, Error *error)
+{
+    Region     *region = region_new();
+    const char *enough = name_capacity(region, job, capacity_find(job, -1));
+    name_field(region, job->job, error);
+    if (*enough)
+        error_input(error, "%s.\nThis does:%s", region_copy(region, error->text), enough);
+    region_free(region);
 }

@@ -15,6 +15,7 @@
 #include "gen/base/file.h"
 #include "gen/base/hash.h"
 #include "gen/base/process.h"
+#include "gen/compile_evaluation.h"
 #include "gen/data/first_weights.h"
 #include "gen/data/record.h"
 #include "gen/evaluation.h"
@@ -248,8 +249,8 @@ static bool write_programs(const Packing *p, PackOptions options)
     if (!ring)
         return false;
     if (!store_steps(p, ring, options, hashes))
-        return ring_finish(ring, -1, p->error->text, &ignored), false;
-    return ring_finish(ring, 1, NULL, p->error) &&
+        return ring_finish(ring, p->error, &ignored), false;
+    return ring_finish(ring, NULL, p->error) &&
            (!hashes || write_step_table(p, hashes, options.steps));
 }
 
@@ -257,8 +258,8 @@ static bool write_evaluation(const Packing *p)
 {
     Compilation *job  = p->job;
     const char  *path = path_join(p->region, p->folder, "evaluate.pw");
-    Batch       *all  = job->prefix ? sampler_held_out(job->sampler, p->region) : NULL;
-    return !all || all->nsequences == 0 || evaluation_write(job, all, path, p->error);
+    const Batch *all  = evaluation_batch(job, p->region);
+    return !all || evaluation_write(job, all, path, p->error);
 }
 
 /* Adds path -> {bytes, sha256} for every file below `folder`. */

@@ -145,35 +145,42 @@ bool ring_append(RingWriter *writer, const void *program, uint64_t bytes, bool p
     return true;
 }
 
-bool ring_finish(RingWriter *writer, int state, const char *message, Error *error)
+static void close_ring(RingWriter *writer)
+{
+    munmap(writer->ring, writer->ring->data);
+    close(writer->file);
+}
+
+bool ring_finish(RingWriter *writer, const Error *failure, Error *error)
 {
     PwRing *ring = writer->ring;
-    if (message)
-        snprintf(ring->message, sizeof ring->message, "%s", message);
+    if (failure) {
+        snprintf(ring->message, sizeof ring->message, "%s", failure->text);
+        ring->status = failure->status;
+    }
     if (ring->data_bytes == RING_UNBOUNDED)
         ring->data_bytes = writer->next; /* a finished file ends where its last program does */
-    ring->finished = state;
+    ring->finished = failure ? -1 : 1;
     bool good      = (ring->data_bytes > writer->next ||
                  !ftruncate(writer->file, (off_t)(ring->data + ring->data_bytes))) &&
                 !fsync(writer->file);
-    munmap(ring, ring->data);
-    close(writer->file);
+    close_ring(writer);
     return good || error_fail(error, "%s: cannot be synced: %s", writer->path, strerror(errno));
 }
 
 void ring_abandon(const char *path, int status)
 {
-    Error   ignored;
-    char    message[100];
+    Error   how, ignored;
     Region *region = region_new();
     if (WIFSIGNALED(status))
-        snprintf(message, sizeof message, "it was ended by signal %d%s", WTERMSIG(status),
-                 WTERMSIG(status) == SIGKILL ? "; for want of memory?" : "");
+        error_fail(&how, "it was ended by signal %d%s", WTERMSIG(status),
+                   WTERMSIG(status) == SIGKILL ? "; for want of memory?" : "");
     else
-        snprintf(message, sizeof message, "it ended with status %d", WEXITSTATUS(status));
-    RingWriter *writer   = ring_open(region, path, &ignored);
-    int         finished = writer ? writer->ring->finished : 0;
-    if (writer)
-        ring_finish(writer, finished ? finished : -1, finished ? NULL : message, &ignored);
+        error_fail(&how, "it ended with status %d", WEXITSTATUS(status));
+    RingWriter *writer = ring_open(region, path, &ignored);
+    if (writer && writer->ring->finished == 0)
+        ring_finish(writer, &how, &ignored);
+    else if (writer)
+        close_ring(writer);
     region_free(region);
 }

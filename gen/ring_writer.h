@@ -17,8 +17,8 @@ typedef struct RingWriter RingWriter;
 RingWriter               *ring_open(Region *region, const char *path, Error *error);
 /* Appends the next step's program; waits while a live ring is full (needs `patient`). */
 bool ring_append(RingWriter *ring, const void *program, uint64_t bytes, bool patient, Error *error);
-/* No more will come: state 1 finished, -1 failed, with a message for the trainer. Closes it. */
-bool ring_finish(RingWriter *ring, int state, const char *message, Error *error);
+/* No more will come: all are there, or `failure` says why not, for the trainer. Closes it. */
+bool ring_finish(RingWriter *ring, const Error *failure, Error *error);
 
 /* The same for a planner that ended, with a `status` of waitpid's, and may not have said so itself:
  * what it did say stays. */

@@ -256,6 +256,12 @@ void pw_metrics_note(PwMetrics *metrics, const char *format, ...)
     fflush(metrics->log);
 }
 
+void pw_metrics_failure(PwMetrics *metrics, const PwError *error)
+{
+    if (metrics->log)
+        fprintf(metrics->log, "%lld failed: %s\n", (long long)unix_time(), error->text);
+}
+
 void pw_metrics_close(PwMetrics *metrics)
 {
     if (metrics->line_open)

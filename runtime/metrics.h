@@ -39,6 +39,8 @@ void pw_metrics_progress(PwMetrics *metrics, const PwJob *job, const PwStepMetri
 /* A note for people: on stdout and in the log. */
 void pw_metrics_note(PwMetrics *metrics, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* What ends the run: in the log; who started it prints it. */
+void pw_metrics_failure(PwMetrics *metrics, const PwError *error);
 void pw_metrics_close(PwMetrics *metrics);
 
 #endif

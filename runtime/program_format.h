@@ -15,7 +15,7 @@
 #include "runtime/kernel.h"
 
 #define PW_PROGRAM_MAGIC "pwprog2"
-#define PW_RING_MAGIC "pwring1"
+#define PW_RING_MAGIC "pwring2"
 
 /* Fields and meaning: instructions.def. */
 typedef enum PwInstructionKind {
@@ -131,9 +131,9 @@ typedef struct PwRing {
     int64_t  first_step;
     _Alignas(64) _Atomic int64_t written; /* steps [first_step, written) have been appended    */
     _Atomic int32_t finished;             /* 1: no more will come; -1: the planner failed      */
-    int32_t         unused;
+    int32_t         status;               /* the exit status for which that failure stands        */
     _Alignas(64) _Atomic int64_t consumed; /* steps before this one may be overwritten          */
-    _Alignas(64) char message[512];        /* of a planner that failed                          */
+    _Alignas(64) char message[4096];       /* of a planner that failed                          */
     /* then PwSlot [slots] */
 } PwRing;
 

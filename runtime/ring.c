@@ -81,6 +81,8 @@ static PwRingAnswer planner_failed(const PwPrograms *programs, PwError *error)
     char message[sizeof programs->ring->message];
     snprintf(message, sizeof message, "%.*s", (int)sizeof message - 1, programs->ring->message);
     pw_fail(error, "the planner failed: %s", message);
+    if (programs->ring->status == PW_EXIT_INPUT) /* of the run's input, not of its machine */
+        error->status = PW_EXIT_INPUT;
     return PW_RING_WRONG;
 }
 

@@ -441,6 +441,8 @@ bool pw_train(const PwJob *job, PwTransport *transport, const PwOptions *options
     listen_to_signals();
     bool good = open_training(training, job, transport, options, error) && loop(training, error) &&
                 finish(training, error);
+    if (!good)
+        pw_metrics_failure(&training->metrics, error);
     close_training(training);
     free(training);
     return good;

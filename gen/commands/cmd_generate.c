@@ -25,7 +25,14 @@ static bool store_program(Region *region, Compilation *job, const char *path, in
     Text     stored = text_new(region);
     Program *program =
         expand_generate(region, prompt, tokens, job->model, job->codelets, job->layout, error);
-    if (!program || !compile_forward(job, program, NULL, error))
+    if (!program)
+        return false;
+    if (!compile_lower_forward(job, program, error))
+        return program_peak(program) < 0
+                   ? false
+                   : error_input(error, "%s; fewer --tokens after a shorter prompt take less",
+                                 region_copy(region, error->text));
+    if (!compile_end_forward(job, program, NULL, error))
         return false;
     program_store(program, job->codelets, &stored);
     return file_write(path, stored.at, stored.length, error);

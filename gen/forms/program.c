@@ -24,6 +24,14 @@ int program_buffer(const RankProgram *rank, const char *name)
     return -1;
 }
 
+int64_t program_peak(const Program *program)
+{
+    int64_t most = -1;
+    for (int rank = 0; rank < program->nranks; rank++)
+        most = program->ranks[rank].peak > most ? program->ranks[rank].peak : most;
+    return most;
+}
+
 /* Where the check stands; complaints begin with it. */
 typedef struct Check {
     const Program  *program;

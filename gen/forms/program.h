@@ -95,6 +95,9 @@ typedef struct Program {
 /* The rank's buffer of that name, or -1. "losses" and "next" are known to the runtime. */
 int program_buffer(const RankProgram *rank, const char *name);
 
+/* Bytes of the fullest rank's arena; -1 before allocate. */
+int64_t program_peak(const Program *program);
+
 /* Listing text. Reading needs the codelet table, for names; `name` stands in errors. */
 void     program_print(const Program *program, const Codelets *codelets, Text *out);
 void     program_print_rank(const Program *program, const Codelets *codelets, int rank, Text *out);

@@ -243,12 +243,13 @@ static bool too_small(const Program *program, int number, const Codelets *codele
         at->kind == PW_CALL ? codelets->items[at->codelet].name : instruction_names[at->kind];
     return error_input(
         error,
-        "step %" PRId64 ": rank %d needs %s (%" PRId64 " bytes) and may take %s: %" PRId64
+        "%s %" PRId64 ": rank %d needs %s (%" PRId64 " bytes) and may take %s: %" PRId64
         " bytes are missing. Most is in use at instruction %d (%s, chunk %d, layer %d): %s for "
         "weights and their like, and the largest of the rest %s",
-        program->step, number, text_size(region, rank->peak), rank->peak,
-        text_size(region, rank->capacity), rank->peak - rank->capacity, fullest, what, at->chunk,
-        at->layer, text_size(region, rank->static_bytes), largest_buffers(region, rank, fullest));
+        program->kind == PW_TRAIN ? "step" : program_kind_names[program->kind], program->step,
+        number, text_size(region, rank->peak), rank->peak, text_size(region, rank->capacity),
+        rank->peak - rank->capacity, fullest, what, at->chunk, at->layer,
+        text_size(region, rank->static_bytes), largest_buffers(region, rank, fullest));
 }
 
 bool allocate(Program *program, const Codelets *codelets, Error *error)

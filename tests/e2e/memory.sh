@@ -60,16 +60,38 @@ check_allocations() {
 }
 
 # A wider model than the rest of this runs: 1 MiB is the least that a job may say.
+wider="--set model.hidden=96 --set model.ffn=160 --set train.batch=tokens(2048) --set train.steps=6"
+
+# The capacity that was named for so many steps
+named() {
+    sed -n "s/^  cluster.memory = \([0-9]*\) *the least that does for evaluation and all $1\$/\1/p" said.txt
+}
+
+# shellcheck disable=SC2086
 check_least() {
-    wider="--set model.hidden=96 --set model.ffn=160 --set train.batch=tokens(4096)"
-    # shellcheck disable=SC2086
-    {
-        expect 2 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory="1 MiB"
-        says "bytes are missing. Most is in use at instruction"
-        least=$(sed -n 's/^  cluster.memory = \([0-9]*\) *the least that does for this step$/\1/p' said.txt)
-        expect 0 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory="$least"
-        expect 2 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory=$((least - 1))
-    }
+    expect 2 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory="1 MiB"
+    says "bytes are missing. Most is in use at instruction"
+    least=$(named "6 steps")
+    expect 0 "$PIPEWRIGHT" build job.lua $wider --set cluster.memory="$least" --steps 6 --no-compile -o least
+    expect 2 "$PIPEWRIGHT" build job.lua $wider --set cluster.memory=$((least - 1)) --steps 6 --no-compile -o least
+}
+
+# Enough for step 0, too little for a later one: what was trained is saved, and the capacity that is
+# then named does for the rest.
+# shellcheck disable=SC2086
+check_later_step() {
+    make_job 2 '"seq1f1b", slices = 4'
+    check_least
+    expect 2 "$PIPEWRIGHT" plan job.lua $wider --set cluster.memory="1 MiB" --set train.steps=1
+    first=$(named "1 step")
+    [ "$first" -lt "$least" ] || fail "step 0 needs $first, all need $least"
+    rm -rf run
+    expect 2 "$PIPEWRIGHT" run job.lua $wider --set cluster.memory="$first" --out run
+    says "the planner failed: --set: cluster.memory: step "
+    [ "$(named "6 steps")" -eq "$least" ] || fail "another capacity than $least: $said"
+    grep -q "failed: the planner failed: --set: cluster.memory: step " run/log.txt || fail "$(cat run/log.txt)"
+    expect 0 "$PIPEWRIGHT" run job.lua $wider --set cluster.memory="$least" --out run
+    grep -q "goes on from run/states/step-[1-9]" run/log.txt || fail "began anew: $(cat run/log.txt)"
 }
 
 most_beside=0 cases=0
@@ -96,5 +118,26 @@ for ranks in $1; do
         cases=$((cases + 1))
     done
 done
+# held_out_loss PROGRAMS: of what `run` trained
+held_out_loss() {
+    expect 0 run/trainer/train --evaluate --json --out run --data job.data/tokens --evaluation "$1"
+    sed -n 's/.*"loss": \([0-9.e+-]*\).*/\1/p' said.txt
+}
+
+# What trains in slices is evaluated in slices where chunks of the whole context take too much; the
+# loss is the same.
+# shellcheck disable=SC2086
+check_evaluation() {
+    sliced="$wider --set data.context=1024 --set policy.slices=32 --set data.held_out=50%"
+    rm -rf run
+    expect 0 "$PIPEWRIGHT" run job.lua $sliced --steps 1 --out run
+    whole=$(held_out_loss run/trainer/evaluate.pw)
+    expect 0 "$PIPEWRIGHT" build job.lua $sliced --set cluster.memory=5000000 --steps 1 --no-compile -o less
+    [ "$(wc -c <less/evaluate.pw)" -gt $((2 * $(wc -c <run/trainer/evaluate.pw))) ] || fail "evaluation is not cut"
+    awk -v a="$whole" -v b="$(held_out_loss less/evaluate.pw)" \
+        'BEGIN { exit !(a > 0 && b > a - 1e-5 && b < a + 1e-5) }' || fail "held-out loss: $whole, in slices $said"
+}
+check_later_step
+check_evaluation
 echo "$cases cases: peaks as planned, at the planned instruction; no call of an allocator within" \
     "steps; at most $((most_beside >> 10)) KiB beside the fullest arena; the least capacity is named"

@@ -71,7 +71,7 @@ Test(stored_program, damage_is_refused_or_harmless)
 }
 
 /* A ring as a planner makes it: the header first, programs appended later. */
-enum { SLOTS = 4, DATA = 4096 };
+enum { SLOTS = 4, DATA = 8192 };
 
 static PwRing *make_live(const char *path, FILE **file)
 {
@@ -156,9 +156,11 @@ Test(ring, a_planner_that_failed_and_a_wish_to_stop)
     cr_assert(pw_ring_open(&programs, path, &error), "%s", error.text);
     cr_expect_eq(pw_ring_wait(&programs, 2, &stop, &error), PW_RING_STOPPED);
     strcpy(ring->message, "no plan for step 2");
+    ring->status = PW_EXIT_INPUT;
     atomic_store(&ring->finished, -1);
     cr_expect_eq(pw_ring_wait(&programs, 2, &stop, &error), PW_RING_WRONG);
     cr_expect(strstr(error.text, "no plan for step 2"), "%s", error.text);
+    cr_expect_eq(error.status, PW_EXIT_INPUT);
     pw_ring_close(&programs);
 }
 
