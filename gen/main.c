@@ -67,8 +67,8 @@ bool argument_number(const Arguments *arguments, const char *name, int64_t least
     errno   = 0;
     *number = text ? strtoll(text, &end, 10) : otherwise;
     if (text && (end == text || *end || errno || *number < least))
-        return error_input(error, "--%s: found \"%s\", expected a whole number of at least %lld",
-                           name, text, (long long)least);
+        return error_input(error, "--%s: found \"%s\", expected a whole number of at least %lld%s",
+                           name, text, (long long)least, errno ? " and below 2^63" : "");
     return true;
 }
 
@@ -116,6 +116,20 @@ static const char *value_of(Region *region, const Option *option, const char *te
     return folder ? path_trim(region, text) : text;
 }
 
+static bool check_words(const Command *command, const Arguments *arguments, Error *error)
+{
+    const char *name = command->name, *words = command->words, *between = *words ? " " : "";
+    if (arguments->nwords < command->min_words)
+        return error_input(error, "usage: pipewright %s %s; pipewright %s --help tells more", name,
+                           words, name);
+    return arguments->nwords <= command->max_words ||
+           error_input(error,
+                       "pipewright %s: found \"%s\", expected nothing behind %s; usage: pipewright "
+                       "%s%s%s; pipewright %s --help tells more",
+                       name, arguments->words[command->max_words], *words ? words : name, name,
+                       between, words, name);
+}
+
 /* Reads the words of the command line and does what they say. */
 static bool obey(const Command *command, Region *region, int argc, char **argv, Error *error)
 {
@@ -147,10 +161,7 @@ static bool obey(const Command *command, Region *region, int argc, char **argv, 
     arguments.nwords = argc - optind;
     for (int i = 0; i < arguments.nwords; i++) /* all of them are paths */
         arguments.words[i] = path_trim(region, arguments.words[i]);
-    if (arguments.nwords < command->min_words || arguments.nwords > command->max_words)
-        return error_input(error, "usage: pipewright %s %s; pipewright %s --help tells more",
-                           command->name, command->words, command->name);
-    return command->run(&arguments, error);
+    return check_words(command, &arguments, error) && command->run(&arguments, error);
 }
 
 static bool run_command(const Command *command, int argc, char **argv, Error *error)

@@ -19,6 +19,8 @@ static const Option options[] = {
     {0},
 };
 
+enum { STARTER_LAYERS = 6, RANKS_MAX = 4096 };
+
 static void add_data(Text *text, const char *data, const char *context)
 {
     text_add(text,
@@ -53,9 +55,11 @@ static void add_job(Text *text, const char *model, const char *data, int64_t ran
                        "  model   = hf { config = \"%s\", vocab = \"bytes\" },\n",
                  model);
     else
-        text_add(text, "  -- a Llama-style decoder; \"bytes\": 256 bytes and an end of document\n"
-                       "  model   = llama { layers = 6, hidden = 256, heads = 4, kv_heads = 4, "
-                       "ffn = 704, vocab = \"bytes\" },\n");
+        text_add(text,
+                 "  -- a Llama-style decoder; \"bytes\": 256 bytes and an end of document\n"
+                 "  model   = llama { layers = %d, hidden = 256, heads = 4, kv_heads = 4, "
+                 "ffn = 704, vocab = \"bytes\" },\n",
+                 STARTER_LAYERS);
     add_data(text, data, context);
     text_add(text,
              "  cluster = cpu { ranks = %lld, memory = \"1 GiB\" },  -- memory of one rank\n"
@@ -94,14 +98,22 @@ static bool check_model(const char *model, const char *job, Error *error)
                        job);
 }
 
-static bool parse_cluster(const char *text, int64_t *ranks, Error *error)
+/* A rank has a stage of its own, and a stage at least half a layer; how many layers a config has is
+ * seen when the job is read. */
+static bool parse_cluster(const char *text, bool has_model, int64_t *ranks, Error *error)
 {
-    char *end = NULL;
+    char   *end  = NULL;
+    int64_t most = has_model ? RANKS_MAX : 2 * STARTER_LAYERS;
     if (!text)
         return true;
-    if (!strncmp(text, "cpu:", 4) && (*ranks = strtoll(text + 4, &end, 10)) > 0 && !*end)
+    if (!strncmp(text, "cpu:", 4) && (*ranks = strtoll(text + 4, &end, 10)) > 0 && *ranks <= most &&
+        !*end)
         return true;
-    return error_input(error, "--cluster: found \"%s\", expected cpu:N, such as cpu:2", text);
+    return error_input(error,
+                       "--cluster: found \"%s\", expected cpu:N, such as cpu:2, with at most %lld "
+                       "ranks%s",
+                       text, (long long)most,
+                       has_model ? "" : ", two for each layer of the starter's model");
 }
 
 static bool run(const Arguments *arguments, Error *error)
@@ -117,7 +129,7 @@ static bool run(const Arguments *arguments, Error *error)
                            path);
     if (file_exists(path) && !argument(arguments, "force"))
         return error_input(error, "%s: exists; --force overwrites it", path);
-    if (!parse_cluster(argument(arguments, "cluster"), &ranks, error))
+    if (!parse_cluster(argument(arguments, "cluster"), argument(arguments, "model"), &ranks, error))
         return false;
     if (context && (!text_to_tokens(context, &tokens) || tokens < 1))
         return error_input(error, "--context: found \"%s\", expected tokens, such as 4K", context);

@@ -90,7 +90,8 @@ static bool run(const Arguments *arguments, Error *error)
         return error_input(error, "--from: takes the place of a policy; leave --policy out");
     if (!argument_number(arguments, "step", 0, 0, &number, error) ||
         !compile_job(arguments->region, arguments->words[0], with_policy(arguments), true, &job,
-                     error))
+                     error) ||
+        !check_step(job.job, number, error))
         return false;
     if (!compile_from(&job, argument(arguments, "from"), error) ||
         !compile_step(&job, number, &step, error))

@@ -53,6 +53,7 @@ static bool show_step(const Arguments *arguments, Compilation *job, const char *
     Step    step;
     int64_t number, rank;
     if (!argument_number(arguments, "step", 0, 0, &number, error) ||
+        !check_step(job->job, number, error) ||
         !argument_number(arguments, "rank", 0, -1, &rank, error))
         return false;
     if (rank >= job->layout->nranks)

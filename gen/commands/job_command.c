@@ -11,6 +11,19 @@ bool open_job(const Arguments *arguments, bool needs_data, Compilation *job, Err
                        error);
 }
 
+/* What lies behind the last step is never trained; and batches of so many tokens are found only by
+ * counting from the first, which takes as long as the number is large. */
+bool check_step(const Job *job, int64_t step, Error *error)
+{
+    return step < job->train.steps ||
+           error_input(
+               error,
+               "--step: found \"%lld\", expected a step from 0 to %lld: %s says train.steps "
+               "= %lld; change that with --set",
+               (long long)step, (long long)job->train.steps - 1, job->path,
+               (long long)job->train.steps);
+}
+
 bool is_artifact(Region *region, const char *folder)
 {
     return file_is_folder(folder) && file_exists(path_join(region, folder, "manifest.json"));

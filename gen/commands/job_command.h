@@ -8,6 +8,9 @@
 /* Compiles the job of words[0] once; see compile_job. */
 bool open_job(const Arguments *arguments, bool needs_data, Compilation *job, Error *error);
 
+/* --step is one of the job's. */
+bool check_step(const Job *job, int64_t step, Error *error);
+
 bool is_artifact(Region *region, const char *folder); /* a folder with our manifest.json */
 /* The artifact meant by a word: RUN/trainer where it is a run folder, else the word itself. */
 const char *artifact_of(Region *region, const char *word);

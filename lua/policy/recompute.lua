@@ -10,6 +10,14 @@ return function(layout, cost, plan)
     return list
   end
 
+  --- Refuses what is no list, in the policy's line that called.
+  local function check(name, what, value, expected)
+    if type(value) ~= "table" then
+      error("recompute." .. name .. ": " .. what .. ": found " .. type(value) .. ", expected " ..
+            expected, 3)
+    end
+  end
+
   local function everywhere(chunks, row)
     local levels = {}
     for k in ipairs(chunks) do levels[k] = row end
@@ -18,11 +26,13 @@ return function(layout, cost, plan)
 
   --- Everything is kept.
   function recompute.none(chunks)
+    check("none", "chunks", chunks, "a list of chunks, as pw.chunking makes one")
     return recompute.uniform(chunks, 0)
   end
 
   --- The same level in every layer; a stage's first layer keeps its input.
   function recompute.uniform(chunks, level, stages)
+    check("uniform", "chunks", chunks, "a list of chunks, as pw.chunking makes one")
     local row = {}
     for layer = 1, layout.layers do row[layer] = level end
     if level == 3 then
@@ -69,6 +79,9 @@ return function(layout, cost, plan)
   --- Nothing is kept (level 3) only where inputs alone are too much: rebuilding then takes many
   --- layers at a time.
   function recompute.least(stages, order, judge)
+    check("least", "stages", stages, "a list of stages, as layout.stages")
+    check("least", "order", order, "an order, as pw.orders makes one")
+    check("least", "order.chunks", order.chunks, "a list of chunks, as orders of pw.orders have it")
     judge = judge or cost
     local chunks       = order.chunks
     local ranks, first = layers_by_rank(stages)

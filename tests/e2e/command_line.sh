@@ -26,12 +26,20 @@ expect 2 "$PIPEWRIGHT" plan job.lua --step
 says "--step lacks its value"
 expect 2 "$PIPEWRIGHT" plan job.lua --step -1
 says 'found "-1", expected a whole number of at least 0'
+expect 2 "$PIPEWRIGHT" plan job.lua more
+says 'pipewright plan: found "more", expected nothing behind JOB; usage: pipewright plan JOB;'
+expect 2 "$PIPEWRIGHT" doctor more
+says 'pipewright doctor: found "more", expected nothing behind doctor; usage: pipewright doctor;'
 
 # A starter job out of what there is.
 expect 2 "$PIPEWRIGHT" init job.txt --data corpus
 says "expected a name ending in .lua"
 expect 2 "$PIPEWRIGHT" init job.lua --data corpus --cluster gpu:1
 says "expected cpu:N"
+for ranks in 13 999999 99999999999999999999; do
+    expect 2 "$PIPEWRIGHT" init job.lua --data corpus --cluster cpu:$ranks
+    says "--cluster: found \"cpu:$ranks\", expected cpu:N, such as cpu:2, with at most 12 ranks"
+done
 expect 2 "$PIPEWRIGHT" init job.lua --data nowhere
 says "--data: nowhere"
 expect 2 "$PIPEWRIGHT" init job.lua --data corpus --context 4X
@@ -77,6 +85,12 @@ expect 2 "$PIPEWRIGHT" show job.lua --form program --after decide $small
 says "--after: found decide"
 expect 2 "$PIPEWRIGHT" show job.lua --form plam
 says "plan"
+expect 2 "$PIPEWRIGHT" plan job.lua $small --step 99999999999999999999
+says 'found "99999999999999999999", expected a whole number of at least 0 and below 2^63'
+for command in plan "show --form batch"; do
+    expect 2 timeout 20 "$PIPEWRIGHT" $command job.lua $small --step 9223372036854775807
+    says '--step: found "9223372036854775807", expected a step from 0 to 299: job.lua says train.steps = 300'
+done
 expect 0 "$PIPEWRIGHT" plan job.lua $small --step 3 --svg plan.svg --times
 says "proven: "
 expect 0 "$PIPEWRIGHT" plan job.lua $small --json --with-costs

@@ -349,6 +349,10 @@ Test(policies, what_they_share_says_what_it_lacks)
                  "number of stages, as #layout.stages");
     expect_error(POLICY("local o = pw.orders.one_f_one_b(nil, 2)"), NULL,
                  "mine.lua:3: orders.one_f_one_b: chunks: found nil, expected a list of chunks");
+    expect_error(POLICY("local r = pw.recompute.none()"), NULL,
+                 "mine.lua:3: recompute.none: chunks: found nil, expected a list of chunks");
+    expect_error(POLICY("local r = pw.recompute.least(layout.stages, {{'F0', 'B0'}})"), NULL,
+                 "mine.lua:3: recompute.least: order.chunks: found nil, expected a list of chunks");
 }
 
 /* A shipped policy does not loop: where its budget ends it is the batch. A user's may. */
