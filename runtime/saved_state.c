@@ -78,6 +78,15 @@ static void add_fields(PwJsonText *text, const PwJob *job)
     pw_json_add(text, "  },\n");
 }
 
+/* Who reads it takes no more: the state would be lost, and seem to be saved. */
+static bool too_long(const char *path, size_t bytes, PwError *error)
+{
+    return pw_fail(error,
+                   "%s: not written: found %zu bytes, expected at most %d; shorten the fields of "
+                   "the job, the policy's options first",
+                   path, bytes, MANIFEST_LIMIT);
+}
+
 static bool write_manifest(const PwJob *job, const char *folder, const PwSavedState *state,
                            const WrittenFile written[NFILES], PwError *error)
 {
@@ -100,6 +109,7 @@ static bool write_manifest(const PwJob *job, const char *folder, const PwSavedSt
                     i < NFILES - 1 ? "," : "");
     pw_json_add(&text, "  ]\n}\n");
     bool good = pw_disk_join(path, folder, "manifest.json", error) &&
+                (text.length <= MANIFEST_LIMIT || too_long(path, text.length, error)) &&
                 pw_disk_create(&file, path, (int64_t)text.length, error);
     if (good && !pw_disk_write(&file, text.at, (int64_t)text.length, error)) {
         pw_disk_abandon(&file);
@@ -293,12 +303,26 @@ static bool check_files(const char *folder, const PwJson *files, PwSavedState *s
     return true;
 }
 
+/* Adds it to the text `to`, as much as fits. Whoever can write a manifest must not be able to write
+ * to the terminal that its texts come to: control bytes are told as numbers. */
+static void add_shown(char *to, size_t room, const char *text)
+{
+    size_t used = strlen(to);
+    for (; *text && used + 1 < room; text++) {
+        unsigned char byte  = (unsigned char)*text;
+        bool          plain = byte >= 32 && byte != 127;
+        used += (size_t)snprintf(to + used, room - used, plain ? "%c" : "\\x%02x", byte);
+    }
+}
+
 /* NULL: it does not say. */
 static void add_change(PwSavedState *saved, const char *name, const char *before, const char *now)
 {
-    size_t used = strlen(saved->changes);
-    snprintf(saved->changes + used, sizeof saved->changes - used, "%s%s: %s before, %s now",
-             used ? "; " : "", name, before ? before : "nothing", now ? now : "nothing");
+    const char *parts[] = {
+        saved->changes[0] ? "; " : "", name,  ": ", before ? before : "nothing", " before, ",
+        now ? now : "nothing",         " now"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        add_shown(saved->changes, sizeof saved->changes, parts[i]);
 }
 
 static const char *field_of(const PwJob *job, const char *name)
@@ -309,12 +333,15 @@ static const char *field_of(const PwJob *job, const char *name)
     return NULL;
 }
 
-static void compare_fields(const PwJob *job, const PwJson *fields, PwSavedState *saved)
+/* False: what stands there are no fields. */
+static bool compare_fields(const PwJob *job, const PwJson *fields, PwSavedState *saved)
 {
     saved->tells      = fields != NULL;
     saved->changes[0] = 0;
     if (!fields)
-        return;
+        return true;
+    if (fields->kind != PW_JSON_OBJECT)
+        return false;
     for (int i = 0; i < job->nfields; i++) {
         const char *before = pw_json_text(fields, job->fields[i].name);
         if (!before || strcmp(before, job->fields[i].value) != 0)
@@ -323,6 +350,7 @@ static void compare_fields(const PwJob *job, const PwJson *fields, PwSavedState 
     for (const PwJson *field = fields->first; field; field = field->next)
         if (!field_of(job, field->key))
             add_change(saved, field->key, field->text, NULL);
+    return true;
 }
 
 /* The manifest of step `step`, as its folder is named. `job_hash` is that of the state: whoever
@@ -350,13 +378,15 @@ static bool read_manifest(const PwJob *job, const char *folder, int64_t step, Pw
         good = pw_input(error, "%s: step: found %lld, expected %lld, as its folder is named", path,
                         (long long)saved->step, (long long)step);
     if (good) {
-        snprintf(job_hash, 80, "%s", hash);
+        job_hash[0] = saved->toolchain[0] = 0;
+        add_shown(job_hash, 80, hash);
+        add_shown(saved->toolchain, sizeof saved->toolchain, tools);
         snprintf(saved->code_hash, sizeof saved->code_hash, "%s", code);
-        snprintf(saved->toolchain, sizeof saved->toolchain, "%s", tools);
         snprintf(saved->tokens_hash, sizeof saved->tokens_hash, "%s", tokens);
         snprintf(saved->folder, sizeof saved->folder, "%s", folder);
-        compare_fields(job, pw_json_member(root, "fields"), saved);
-        good = check_files(folder, pw_json_member(root, "files"), saved, error);
+        good = (compare_fields(job, pw_json_member(root, "fields"), saved) ||
+                pw_input(error, "%s: fields: an object expected", path)) &&
+               check_files(folder, pw_json_member(root, "files"), saved, error);
     }
     free(root);
     return good;

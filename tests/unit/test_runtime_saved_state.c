@@ -450,6 +450,68 @@ Test(saved_state, what_changed_in_the_job_is_named)
     close_saver(&saver);
 }
 
+Test(saved_state, fields_that_are_no_object_make_it_be_passed_over)
+{
+    static const char *const edits[] = {"[\"x\"]", "[]", "\"x\"", "null"};
+    for (int i = 0; i < 4; i++) {
+        Saver saver = {0};
+        char  edit[100];
+        toy_folder(saver.run);
+        open_saver(&saver, 1);
+        cr_assert(save(&saver, 1));
+        cr_assert(save(&saver, 2));
+        snprintf(edit, sizeof edit, "/\"fields\"/,/}/c\\  \"fields\": %s,", edits[i]);
+        edit_manifest(&saver, 2, edit);
+        cr_expect_eq(load(&saver), 1, "%s", edits[i]);
+        close_saver(&saver);
+    }
+}
+
+/* Whoever wrote it may be a stranger, and a terminal does what such bytes say. */
+Test(saved_state, no_control_byte_of_a_manifest_is_shown)
+{
+    static const PwField now[] = {{"field", "\x1b[2J"}};
+    Saver                saver = {0};
+    PwJob                job   = *toy_job(1);
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    cr_assert(save(&saver, 1));
+    edit_manifest(&saver, 1,
+                  "s/\"fields\": {/&\"\\\\u001b[31m\\\\u007f\": \"a\\\\nb\\\\u0008\"/; "
+                  "s/\"toolchain\": \"/&\\\\u0007/");
+    job.fields  = now;
+    job.nfields = 1;
+    cr_assert(pw_state_find(&job, saver.run, &saver.newest, &(bool){false}, &saver.error));
+    cr_expect_str_eq(saver.newest.changes, "field: nothing before, \\x1b[2J now; "
+                                           "\\x1b[31m\\x7f: a\\x0ab\\x08 before, nothing now");
+    cr_expect(strstr(saver.newest.toolchain, "\\x07") == saver.newest.toolchain);
+    close_saver(&saver);
+}
+
+/* Readers take no manifest that is longer: as if nothing had been saved. */
+Test(saved_state, a_manifest_that_nobody_could_read_is_not_written)
+{
+    Saver   saver = {0};
+    char   *value = calloc(1, (1 << 20) + 1);
+    PwJob   job   = *toy_job(1);
+    PwField field = {"policy.options.text", value};
+    cr_assert(value);
+    toy_folder(saver.run);
+    open_saver(&saver, 1);
+    cr_assert(save(&saver, 1));
+    memset(value, 'x', 1 << 20);
+    job.fields     = &field;
+    job.nfields    = 1;
+    saver.team.job = &job;
+    cr_expect_not(save(&saver, 2));
+    cr_expect(strstr(saver.error.text, "expected at most 1048576"), "%s", saver.error.text);
+    value[1000000] = 0; /* the longest are read */
+    cr_assert(save(&saver, 3), "%s", saver.error.text);
+    cr_expect_eq(load(&saver), 3);
+    close_saver(&saver);
+    free(value);
+}
+
 Test(saved_state, a_folder_that_cannot_be_read_is_not_an_empty_one)
 {
     Saver        saver = {0};
