@@ -10,14 +10,14 @@ local assert, error, getmetatable, select, type = assert, error, getmetatable, s
 local rawget, rawlen, raw_next, raw_setmetatable = rawget, rawlen, next, setmetatable
 local format, gmatch, tointeger = string.format, string.gmatch, math.tointeger
 
-local sorted_keys
+local sorted_keys, text
 
 --- A table in which a name that it has not is an error where it is read, not nil.
 local function strict(table, name)
   return raw_setmetatable(table, {
     __metatable = false,
     __index = function(_, key)
-      local names, word = sorted_keys(table), raw.tostring(key)
+      local names, word = sorted_keys(table), text(key)
       local near = host.nearest(word, names)
       error(format("%s.%s: there is no such field%s", name, word,
                    near and "; did you mean " .. name .. "." .. near .. "?" or
@@ -32,13 +32,13 @@ local function read_only(table, name)
   return raw_setmetatable({}, {
     __index = table, __metatable = false,
     __newindex = function(_, key)
-      error(format("%s.%s cannot be set: %s is read-only", name, raw.tostring(key), name), 2)
+      error(format("%s.%s cannot be set: %s is read-only", name, text(key), name), 2)
     end,
   })
 end
 
 --- A value as text, without its address.
-local function text(value)
+function text(value)
   local kind = type(value)
   if kind == "string" then return value end
   if kind == "number" or kind == "boolean" or kind == "nil" then return raw.tostring(value) end
@@ -328,7 +328,7 @@ end
 raw_setmetatable(builtins, {
   __metatable = false,
   __index = function(_, name)
-    name = raw.tostring(name)
+    name = text(name)
     error(format("there is no name '%s'; %s", name, about_unknown(name)), 2)
   end,
 })

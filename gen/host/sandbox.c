@@ -92,10 +92,24 @@ static void listen_to(Listener *listener, int pipe)
     }
 }
 
+/* Of processor time, which the kernel counts. */
+static bool ended_by_time(int status)
+{
+    return WIFSIGNALED(status) && (WTERMSIG(status) == SIGPROF || WTERMSIG(status) == SIGXCPU);
+}
+
+/* SIGKILL: the kernel's, for time where the first signal did not do, or for memory. A region that
+ * gets no memory leaves with the status. */
+static bool ended_by_limit(int status)
+{
+    return ended_by_time(status) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ||
+           (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILED);
+}
+
 /* The child ended without an answer and without an error: something killed it. */
 static bool report_killed(const Whereabouts *place, int status, Error *error)
 {
-    bool time = WIFSIGNALED(status) && (WTERMSIG(status) == SIGPROF || WTERMSIG(status) == SIGXCPU);
+    bool        time = ended_by_time(status);
     const char *why = time ? "the script takes too much processor time; does a loop, or the search "
                              "for a pattern, never end?"
                            : "the script takes too much memory, or broke its process";
@@ -134,7 +148,7 @@ bool sandbox_run(Region *region, const Sandbox *sandbox, SandboxResult *result, 
         listener.failed = true;
     }
     if (!listener.answered && !listener.failed) {
-        result->used_up = true;
+        result->used_up = ended_by_limit(status);
         report_killed(place, status, error);
     }
     munmap(place, sizeof *place);

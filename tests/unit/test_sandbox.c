@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -182,6 +183,14 @@ Test(sandbox, no_address_is_seen)
     expect_refused("return ('%5p'):format({})", "%p");
     expect_answer("return tostring({}) .. tostring(print) .. string.format('%s|%5s|%%', {}, 1)",
                   "\"tablefunctiontable|    1|%\"");
+    static const char *const readers[] = {"return math[{}]", "math[print] = 1",
+                                          "return load('return _ENV')()[{}]"};
+    for (int i = 0; i < 3; i++)
+        expect_answer(region_format(region,
+                                    "local good, why = pcall(function() %s end)\n"
+                                    "return {good, why:find('0x') == nil}",
+                                    readers[i]),
+                      "[false,true]");
 }
 
 Test(sandbox, nothing_is_undetermined)
@@ -294,6 +303,41 @@ Test(sandbox, a_frame_that_is_too_short_is_refused)
     cr_expect_not(sandbox_run(region, &sandbox, &result, &error));
     cr_expect(strstr(error.text, "broke its process"), "%s", error.text);
     cr_expect_eq(result.nincluded, 0);
+}
+
+static int end_by_signal(lua_State *lua)
+{
+    raise(*(int *)lua_touserdata(lua, 1));
+    return 0;
+}
+
+/* As a region does that gets no memory. */
+static int leave(lua_State *lua)
+{
+    (void)lua;
+    _exit(EXIT_FAILED);
+}
+
+/* Whoever asks blames the size of the work only where it was too much. */
+Test(sandbox, only_a_budget_is_used_up)
+{
+    static int        numbers[]  = {SIGABRT, SIGILL, SIGPROF, SIGXCPU, SIGKILL};
+    static const bool expected[] = {false, false, true, true, true};
+    Error             error      = {.status = 0};
+    SandboxResult     result;
+    for (int i = 0; i < COUNT(numbers); i++) {
+        Sandbox sandbox = {.main = end_by_signal, .context = &numbers[i]};
+        cr_expect_not(sandbox_run(region, &sandbox, &result, &error));
+        cr_expect_eq(result.used_up, expected[i], "signal %d", numbers[i]);
+    }
+    cr_expect_not(sandbox_run(region, &(Sandbox){.main = send_half_a_hash}, &result, &error));
+    cr_expect_not(result.used_up);
+    cr_expect_not(sandbox_run(region, &(Sandbox){.main = leave}, &result, &error));
+    cr_expect(result.used_up);
+    cr_expect_not(run("while true do end", &result, &error));
+    cr_expect(result.used_up);
+    cr_expect_not(run("local t = {} while true do t[#t + 1] = {t} end", &result, &error));
+    cr_expect(result.used_up);
 }
 
 Test(sandbox, errors_keep_their_line)
