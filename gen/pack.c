@@ -92,6 +92,7 @@ static bool copy_first_weights(const Packing *p)
         return false;
     for (int i = 0; i < count; i++)
         if ((strstr(names[i], ".safetensors") || !strcmp(names[i], "config.json")) &&
+            file_is_plain(path_join(p->region, from, names[i])) &&
             !file_copy(path_join(p->region, from, names[i]), path_join(p->region, to, names[i]),
                        p->error))
             return false;

@@ -39,6 +39,7 @@ bool file_line(FILE *stream, Region *region, size_t limit, FileLine *line);
 bool    file_make_folders(const char *path, Error *error); /* like mkdir -p */
 bool    file_exists(const char *path);
 bool    file_is_folder(const char *path);
+bool    file_is_plain(const char *path);
 int64_t file_size(const char *path); /* -1 if there is none */
 bool    file_copy(const char *from, const char *to, Error *error);
 bool    file_remove_tree(const char *path, Error *error);

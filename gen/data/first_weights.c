@@ -2,6 +2,7 @@
  * since gen and runtime share no code. */
 #include "gen/data/first_weights.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ typedef struct Reading {
     Region     *region;
     const Job  *job;
     const char *folder;
+    json_t     *shards;  /* the header of each file that was read, by the file's name          */
     json_t     *tensors; /* of all files, by name; what was asked for is taken out             */
     Error      *error;
 } Reading;
@@ -53,8 +55,22 @@ static const char *path_of(const Reading *reading, const char *name)
     return path_join(reading->region, reading->folder, name);
 }
 
+/* A pipe would let the tool wait for ever. */
+static bool has_plain(const Reading *reading, const char *name)
+{
+    if (!file_exists(path_of(reading, name)))
+        return lacks(reading, name);
+    return file_is_plain(path_of(reading, name)) ||
+           wrong(reading, region_format(reading->region,
+                                        "its %s is not a plain file; put the file there, or name "
+                                        "another folder",
+                                        name));
+}
+
 static json_t *read_json(const Reading *reading, const char *name)
 {
+    if (!has_plain(reading, name))
+        return NULL;
     char *text =
         file_read(reading->region, path_of(reading, name), CONFIG_MAX, NULL, reading->error);
     json_t *tree = text ? fields_parse(text, path_of(reading, name), reading->error) : NULL;
@@ -94,37 +110,100 @@ static bool check_config(const Reading *reading, const json_t *config)
 
 /* ---- The headers of safetensors: 8 bytes of length, then JSON ---- */
 
-static json_t *parse_header(const Reading *reading, FILE *stream)
+static bool read_length(FILE *stream, uint64_t *length)
 {
     unsigned char bytes[8];
-    uint64_t      length = 0;
+    *length = 0;
     if (fread(bytes, 1, sizeof bytes, stream) != sizeof bytes)
-        return NULL;
+        return false;
     for (int i = 7; i >= 0; i--)
-        length = length << 8 | bytes[i];
-    if (length > HEADER_MAX)
-        return NULL;
-    char *text = region_alloc(reading->region, (size_t)length + 1);
-    if (fread(text, 1, (size_t)length, stream) != length)
-        return NULL;
-    return json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, NULL);
+        *length = *length << 8 | bytes[i];
+    return *length <= HEADER_MAX;
+}
+
+/* NULL: no object of JSON. Its text may be large, and goes at once. */
+static json_t *parse_header(FILE *stream, uint64_t length)
+{
+    Region *region = region_new();
+    char   *text   = region_alloc(region, (size_t)length + 1);
+    json_t *header = fread(text, 1, (size_t)length, stream) == length
+                         ? json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, NULL)
+                         : NULL;
+    region_free(region);
+    if (json_is_object(header))
+        return header;
+    json_decref(header);
+    return NULL;
+}
+
+static bool check_size(const Reading *reading, const char *name, uint64_t said)
+{
+    long long size = (long long)file_size(path_of(reading, name));
+    return (uint64_t)size == said ||
+           wrong(reading, region_format(reading->region,
+                                        "its %s has %lld bytes, its header says %llu; copy the "
+                                        "file again, whole, or name another folder",
+                                        name, size, (unsigned long long)said));
+}
+
+/* `bytes`: of the length and the header, before the values. */
+static bool check_offsets(const Reading *reading, const char *name, json_t *header, uint64_t bytes)
+{
+    const char *tensor;
+    json_t     *stored;
+    json_int_t  last = 0;
+    json_object_foreach(header, tensor, stored)
+    {
+        const json_t *offsets = json_object_get(stored, "data_offsets");
+        const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
+        if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
+            json_integer_value(begin) < 0 || json_integer_value(end) < json_integer_value(begin))
+            return wrong(reading, region_format(reading->region,
+                                                "in its %s, %s has no data_offsets [begin, end]; "
+                                                "name another folder",
+                                                name, tensor));
+        last = json_integer_value(end) > last ? json_integer_value(end) : last;
+    }
+    return check_size(reading, name, bytes + (uint64_t)last);
 }
 
 static bool read_header(const Reading *reading, const char *name)
 {
+    uint64_t length;
+    if (!has_plain(reading, name))
+        return false;
     FILE *stream = fopen(path_of(reading, name), "rb");
     if (!stream)
-        return lacks(reading, name);
-    json_t *header = parse_header(reading, stream);
+        return wrong(reading, region_format(reading->region, "its %s cannot be read: %s", name,
+                                            strerror(errno)));
+    bool    begun  = read_length(stream, &length);
+    bool    whole  = begun && (uint64_t)file_size(path_of(reading, name)) >= 8 + length;
+    json_t *header = whole ? parse_header(stream, length) : NULL;
     fclose(stream);
-    if (!json_is_object(header)) {
-        json_decref(header);
+    if (begun && !whole)
+        return check_size(reading, name, 8 + length);
+    if (!header)
         return wrong(reading, region_format(reading->region, "%s is no safetensors file", name));
-    }
     json_object_del(header, "__metadata__");
+    json_object_set_new(reading->shards, name, header);
     json_object_update(reading->tensors, header);
-    json_decref(header);
-    return true;
+    return check_offsets(reading, name, header, 8 + length);
+}
+
+/* A shard is read once, for the first of its tensors that the index maps. */
+static bool read_mapped(const Reading *reading, const char *tensor, const char *shard)
+{
+    if (!shard || strchr(shard, '/'))
+        return wrong(reading, region_format(reading->region,
+                                            "its weight_map.%s names no file of it", tensor));
+    if (!json_object_get(reading->shards, shard) && !read_header(reading, shard))
+        return false;
+    return json_object_get(json_object_get(reading->shards, shard), tensor) ||
+           wrong(reading,
+                 region_format(reading->region,
+                               "its model.safetensors.index.json maps %s to %s, which has no such "
+                               "tensor; name a folder that was downloaded whole",
+                               tensor, shard));
 }
 
 static bool read_shards(const Reading *reading)
@@ -140,13 +219,8 @@ static bool read_shards(const Reading *reading)
                          wrong(reading, "its model.safetensors.index.json has no weight_map"));
     json_object_foreach(map, tensor, shard)
     {
-        const char *name = json_string_value(shard);
-        if (!good || json_object_get(reading->tensors, tensor))
-            continue;
-        good = name && !strchr(name, '/')
-                   ? read_header(reading, name)
-                   : wrong(reading, region_format(reading->region,
-                                                  "its weight_map.%s names no file of it", tensor));
+        if (good)
+            good = read_mapped(reading, tensor, json_string_value(shard));
     }
     json_decref(tree);
     return good;
@@ -250,18 +324,19 @@ const char *first_weights_folder(Region *region, const Job *job)
 
 bool first_weights_check(Region *region, const Job *job, Error *error)
 {
-    Reading reading = {region, job, first_weights_folder(region, job), NULL, error};
+    Reading reading = {.region = region, .job = job, .error = error};
+    reading.folder  = first_weights_folder(region, job);
     if (!reading.folder)
         return true;
     if (!file_is_folder(reading.folder))
         return wrong(&reading, "there is no such folder; name one, or leave the field out to start "
                                "from the seed");
-    if (!file_exists(path_of(&reading, "config.json")))
-        return lacks(&reading, "config.json");
     json_t *config  = read_json(&reading, "config.json");
+    reading.shards  = json_object();
     reading.tensors = json_object();
     bool good       = config && check_config(&reading, config) && read_shards(&reading) &&
                 check_tensors(&reading);
+    json_decref(reading.shards);
     json_decref(reading.tensors);
     json_decref(config);
     return good;

@@ -160,7 +160,7 @@ expect 0 "$PIPEWRIGHT" plan from.lua $small
 refuses() {
     text=$1
     shift
-    expect 2 "$PIPEWRIGHT" plan from.lua $small "$@"
+    expect 2 timeout 60 "$PIPEWRIGHT" plan from.lua $small "$@"
     says "from.lua:$(grep -n 'from = ' from.lua | cut -d : -f 1): train.from: found \"hf\", expected "
     says "$text"
 }
@@ -176,9 +176,37 @@ refuses "it has a tensor model.layers.1." --set model.layers=1
 rm hf/config.json
 refuses "there is no config.json in it"
 printf '{}' >hf/config.json
-printf '{"weight_map": {"lm_head.weight": "a.safetensors"}}' >hf/model.safetensors.index.json
+map='{"weight_map": {"lm_head.weight": "a.safetensors"}}'
+echo "$map" >hf/model.safetensors.index.json
 refuses "there is no a.safetensors in it"
+# Each tensor of the map is in its shard, which is read once.
+echo "$map" | sed 's/a\.safe/model.safe/; s/{"lm/{"none.weight": "model.safetensors", "lm/' \
+    >hf/model.safetensors.index.json
+refuses "its model.safetensors.index.json maps none.weight to model.safetensors, which has no such"
 rm hf/model.safetensors.index.json
+# Cut short: in the values, in the header; and a pipe, for which nobody waits.
+cp hf/model.safetensors whole.safetensors
+bytes=$(wc -c <whole.safetensors)
+for cut in $((bytes - 1)) 100; do
+    head -c $cut whole.safetensors >hf/model.safetensors
+    refuses "its model.safetensors has $cut bytes, its header says "
+done
+{ cat whole.safetensors && printf x; } >hf/model.safetensors
+refuses "its model.safetensors has $((bytes + 1)) bytes, its header says $bytes"
+sed 's/data_offsets/data_offsetz/' whole.safetensors >hf/model.safetensors
+refuses "has no data_offsets [begin, end]"
+mkfifo pipe
+cp whole.safetensors hf/model.safetensors
+mv pipe hf/other.safetensors
+expect 0 timeout 60 "$PIPEWRIGHT" build from.lua $small --no-compile --steps 1 -o built
+mv hf/other.safetensors pipe
+for file in config.json model.safetensors model.safetensors.index.json; do
+    [ ! -e hf/$file ] || mv hf/$file kept
+    mv pipe hf/$file
+    refuses "its $file is not a plain file"
+    mv hf/$file pipe
+    [ ! -e kept ] || mv kept hf/$file
+done
 printf 'nothing of the kind' >hf/model.safetensors
 refuses "model.safetensors is no safetensors file"
 rm hf/model.safetensors
