@@ -11,7 +11,7 @@
 #include "runtime/json.h"
 #include "runtime/safetensors.h"
 
-enum { INDEX_LIMIT = 64 << 20, SHARDS_MAX = 4096 };
+enum { JSON_LIMIT = 64 << 20, SHARDS_MAX = 4096 };
 
 /* splitmix64 (Steele, Lea and Flood 2014): a number from a place in a sequence. */
 static uint64_t mix(uint64_t x)
@@ -118,12 +118,18 @@ static bool open_shard(Folder *folder, const char *path, const char *name, PwErr
     return true;
 }
 
-static bool open_indexed(Folder *folder, const char *path, const char *index, PwError *error)
+static PwJson *read_json(const char *path, PwError *error)
 {
     int64_t length;
-    char   *text = pw_disk_read(index, INDEX_LIMIT, &length, error);
-    PwJson *root = text ? pw_json_read(text, (size_t)length, index, error) : NULL;
+    char   *text = pw_disk_read(path, JSON_LIMIT, &length, error);
+    PwJson *root = text ? pw_json_read(text, (size_t)length, path, error) : NULL;
     free(text);
+    return root;
+}
+
+static bool open_indexed(Folder *folder, const char *path, const char *index, PwError *error)
+{
+    PwJson *root = read_json(index, error);
     if (!root)
         return false;
     const PwJson *map  = pw_json_member(root, "weight_map");
@@ -193,6 +199,28 @@ static bool take_tensor(const PwTeam *team, const PwTensor *tensor, const Folder
     return true;
 }
 
+/* The head of a tied model is its embedding: one that is not would be lost. */
+static bool refuse_own_head(const Folder *folder, const PwJob *job, const char *path,
+                            PwError *error)
+{
+    struct stat status;
+    char        config[PW_PATH_MAX];
+    if (!pw_disk_join(config, path, "config.json", error))
+        return false;
+    if (!job->tied || !find(folder, "lm_head.weight") || stat(config, &status) != 0)
+        return true;
+    PwJson       *root = read_json(config, error);
+    const PwJson *says = pw_json_member(root, "tie_word_embeddings");
+    bool          good = root != NULL;
+    if (says && says->kind == PW_JSON_FALSE)
+        good = pw_input(error,
+                        "%s: tensor \"lm_head.weight\" would be dropped: model.tied is true, but "
+                        "tie_word_embeddings in config.json false",
+                        path);
+    free(root);
+    return good;
+}
+
 /* What a folder holds beyond the model would be lost without a word: a bias is not nothing. */
 static bool refuse_strangers(const Folder *folder, const PwJob *job, const char *path,
                              PwError *error)
@@ -213,8 +241,9 @@ static bool refuse_strangers(const Folder *folder, const PwJob *job, const char 
 bool pw_weights_from_folder(PwTeam *team, const char *path, PwError *error)
 {
     Folder folder;
-    bool   good =
-        open_folder(&folder, path, error) && refuse_strangers(&folder, team->job, path, error);
+    bool   good = open_folder(&folder, path, error) &&
+                refuse_own_head(&folder, team->job, path, error) &&
+                refuse_strangers(&folder, team->job, path, error);
     for (int i = 0; i < team->job->ntensors && good; i++)
         if (pw_is_mine(team->transport, team->job->tensors[i].rank))
             good = take_tensor(team, &team->job->tensors[i], &folder, path, error);

@@ -17,6 +17,7 @@ typedef struct Reading {
     Region     *region;
     const Job  *job;
     const char *folder;
+    json_t     *config;  /* of the folder                                                      */
     json_t     *shards;  /* the header of each file that was read, by the file's name          */
     json_t     *tensors; /* of all files, by name; what was asked for is taken out             */
     Error      *error;
@@ -91,13 +92,13 @@ static const char *config_of(const Model *model, const char *key)
 
 /* What the tensors' shapes do not tell, such as the number of heads. What may be changed with the
  * same weights, such as the context, is the job's to say; so are keys that either leaves out. */
-static bool check_config(const Reading *reading, const json_t *config)
+static bool check_config(const Reading *reading)
 {
     static const char *const keys[] = {"num_hidden_layers",   "hidden_size", "num_attention_heads",
                                        "num_key_value_heads", "head_dim",    "intermediate_size",
                                        "vocab_size"};
     for (int i = 0; i < COUNT(keys); i++) {
-        const json_t *found = json_object_get(config, keys[i]);
+        const json_t *found = json_object_get(reading->config, keys[i]);
         const char   *want  = config_of(reading->job->model, keys[i]);
         if (json_is_integer(found) && want && json_integer_value(found) != strtoll(want, NULL, 10))
             return differs(reading,
@@ -286,10 +287,22 @@ static bool check_weight(const Reading *reading, const ModelWeight *weight, int 
     return true;
 }
 
+/* The copy of the embedding that some write beside it is none. */
+static bool has_own_head(const Reading *reading)
+{
+    return json_is_false(json_object_get(reading->config, "tie_word_embeddings")) &&
+           json_object_get(reading->tensors, "lm_head.weight");
+}
+
 /* What the trainer too passes over: tables that follow from the shape, and a head that is the
  * embedding. Of the rest nothing may be lost without a word: a bias is not nothing. */
 static bool refuse_strangers(const Reading *reading)
 {
+    if (reading->job->model->tied && has_own_head(reading))
+        return wrong(reading,
+                     "it has a head of its own, lm_head.weight, and its config.json says "
+                     "tie_word_embeddings = false: model.tied = true would drop it; set model.tied "
+                     "= false, or name another folder");
     const char *name;
     json_t     *stored;
     json_object_foreach(reading->tensors, name, stored)
@@ -331,13 +344,13 @@ bool first_weights_check(Region *region, const Job *job, Error *error)
     if (!file_is_folder(reading.folder))
         return wrong(&reading, "there is no such folder; name one, or leave the field out to start "
                                "from the seed");
-    json_t *config  = read_json(&reading, "config.json");
+    reading.config  = read_json(&reading, "config.json");
     reading.shards  = json_object();
     reading.tensors = json_object();
-    bool good       = config && check_config(&reading, config) && read_shards(&reading) &&
+    bool good       = reading.config && check_config(&reading) && read_shards(&reading) &&
                 check_tensors(&reading);
     json_decref(reading.shards);
     json_decref(reading.tensors);
-    json_decref(config);
+    json_decref(reading.config);
     return good;
 }

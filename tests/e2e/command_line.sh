@@ -166,6 +166,9 @@ refuses() {
 }
 refuses "its config.json has num_attention_heads = 4, the job's model 8" \
     --set model.heads=8 --set model.kv_heads=8
+refuses "set model.tied = false" --set model.tied=true
+printf '{"tie_word_embeddings": true}' >hf/config.json # its head is a copy
+expect 0 "$PIPEWRIGHT" plan from.lua $small --set model.tied=true
 printf '{' >hf/config.json
 refuses "hf/config.json:1"
 printf '{}' >hf/config.json

@@ -561,6 +561,30 @@ Test(exported_weights, an_operation_that_fails_leaves_the_older_ones_whole)
     close_saver(&saver);
 }
 
+/* What a tied model leaves out is a copy of its embedding, or is refused. */
+Test(exported_weights, a_head_is_not_dropped_from_an_untied_model)
+{
+    Saver saver = {0};
+    for (int tied = 0; tied < 2; tied++) {
+        toy_folder(saver.run);
+        open_saver(&saver, 1);
+        PwJob    job       = *saver.team.job;
+        PwTensor tensors[] = {job.tensors[0], job.tensors[1]};
+        tensors[1].name    = "lm_head.weight";
+        job.tensors        = tensors;
+        job.config_json =
+            tied ? "{\"tie_word_embeddings\": true}" : "{\"tie_word_embeddings\": false}";
+        saver.team.job = &job;
+        cr_assert(pw_weights_export(&saver.team, saver.run, &saver.error));
+        job.tied = true;
+        job.ntensors--;
+        cr_expect_eq(pw_weights_from_folder(&saver.team, saver.run, &saver.error), tied);
+        cr_expect_eq(strstr(saver.error.text, "model.tied") != NULL, !tied);
+        saver.error = (PwError){0};
+        close_saver(&saver);
+    }
+}
+
 /* Readers of such a folder take the shards that the index names. */
 Test(exported_weights, do_not_go_where_an_index_hides_them)
 {
