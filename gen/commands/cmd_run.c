@@ -16,6 +16,7 @@
 #include "gen/base/file.h"
 #include "gen/base/process.h"
 #include "gen/commands/job_command.h"
+#include "gen/data/first_weights.h"
 #include "gen/pack.h"
 #include "gen/ring_writer.h"
 
@@ -198,17 +199,31 @@ static bool make_ring(Compilation *job, const char *path, int64_t first, Error *
     return good;
 }
 
+/* A run goes on although the folder that it started from is gone: its trainer has a copy. */
+static bool name_copy(const Arguments *arguments, const Job *job, const char *run, Error *error)
+{
+    Region     *region = arguments->region;
+    const char *from   = job ? first_weights_folder(region, job) : NULL;
+    char       *copy   = realpath(path_join(region, run, "trainer/first_weights"), NULL);
+    if (from && !file_exists(from) && copy && error->status == EXIT_INPUT)
+        error_input(error, "%s; %s has a copy of it: --set train.from=%s",
+                    region_copy(region, error->text), run, copy);
+    free(copy);
+    return false;
+}
+
 static bool run_job(const Arguments *arguments, Error *error)
 {
     Region     *region = arguments->region;
     Compilation job;
     int64_t     steps;
-    if (!open_job(arguments, true, &job, error) ||
-        !argument_number(arguments, "steps", 1, job.job->train.steps, &steps, error))
-        return false;
     const char *run = argument(arguments, "out");
     if (!run)
         run = region_format(region, "%s.run", path_without(region, arguments->words[0], ".lua"));
+    if (!open_job(arguments, true, &job, error))
+        return name_copy(arguments, job.job, run, error);
+    if (!argument_number(arguments, "steps", 1, job.job->train.steps, &steps, error))
+        return false;
     const char *data = argument(arguments, "data") ? argument(arguments, "data") : job.prefix;
     if (!job.prefix)
         return error_input(

@@ -156,6 +156,15 @@ done
 sed 's/steps = 300,/steps = 300, from = "hf",/' job.lua >from.lua
 cp -r job.data from.data
 expect 0 "$PIPEWRIGHT" plan from.lua $small
+# A run goes on where that folder has moved, with the copy that its trainer has.
+expect 0 "$PIPEWRIGHT" run from.lua $small --out begun --steps 1
+mv hf moved
+expect 2 "$PIPEWRIGHT" run from.lua $small --out begun --steps 2
+says "begun has a copy of it: --set train.from=$PWD/begun/trainer/first_weights"
+expect 0 "$PIPEWRIGHT" run from.lua $small --out begun --steps 2 \
+    --set "${said##*--set }"
+says "2 steps done"
+mv moved hf
 # refuses TEXT OPTION...: says it of the job's line
 refuses() {
     text=$1
