@@ -279,11 +279,15 @@ static bool not_finite(const Training *training, double loss, double norm, PwErr
     if (broken)
         snprintf(where, sizeof where, "not finite: %s%s, on rank %d; ",
                  in_gradient ? "the gradient of " : "", broken->name, broken->rank);
+    const PwSavedState *newest    = &training->run.state;
+    char                saved[60] = "none is saved yet";
+    if (newest->folder[0])
+        snprintf(saved, sizeof saved, "the newest saved one is step %lld's",
+                 (long long)newest->step);
     return pw_fail(error,
                    "step %lld: loss %g, norm of the gradient %g; %sno update was made and this "
-                   "state is not saved; the newest saved one is step %lld's",
-                   (long long)training->step, loss, norm, where,
-                   (long long)training->run.state.step);
+                   "state is not saved; %s",
+                   (long long)training->step, loss, norm, where, saved);
 }
 
 static void note_watermarks(Training *training, const PwProgram *program)
@@ -311,17 +315,31 @@ static int64_t fullest_arena(const PwProgram *program)
     return bytes;
 }
 
-/* The programs were made for them. Each process looks, all hear of it, and save what they have: the
- * steps before were of the tokens as they were. */
-static bool tokens_hold(Training *training, PwError *error)
+/* Where something went wrong in one process, all hear of it, and save the steps that are made. */
+static bool all_good(Training *training, bool good, PwError *error)
 {
     PwTransport *transport = training->run.team.transport;
-    bool         hold      = pw_tokens_check(&training->run.tokens, error);
-    int64_t      rank      = pw_greatest(transport, hold ? -1 : transport->first);
+    int64_t      rank      = pw_greatest(transport, good ? -1 : transport->first);
     if (rank < 0)
         return true;
     pw_share(transport, (int)rank, error, sizeof *error);
     return save(training, &(PwError){{0}, 0}) && false;
+}
+
+/* The programs were made for them. The steps before were of the tokens as they were. */
+static bool tokens_hold(Training *training, PwError *error)
+{
+    return all_good(training, pw_tokens_check(&training->run.tokens, error), error);
+}
+
+/* Its update is made, whatever becomes of its metrics: the next one is counted first. */
+static bool end_step(Training *training, const PwProgram *program, const PwStepMetrics *metrics,
+                     PwError *error)
+{
+    training->position = program->position;
+    training->step++;
+    pw_metrics_progress(&training->metrics, training->run.job, metrics, training->steps);
+    return all_good(training, pw_metrics_step(&training->metrics, metrics, error), error);
 }
 
 static bool run_program(Training *training, const PwProgram *program, double waited, PwError *error)
@@ -358,8 +376,7 @@ static bool run_program(Training *training, const PwProgram *program, double wai
         .wait_messages = pw_recorder_waited(&training->recorder, records),
         .plan_hash     = program->plan_hash,
     };
-    pw_metrics_progress(&training->metrics, training->run.job, &metrics, training->steps);
-    return pw_metrics_step(&training->metrics, &metrics, error);
+    return end_step(training, program, &metrics, error);
 }
 
 static bool is_due(int64_t every, int64_t step)
@@ -372,8 +389,7 @@ static bool run_step(Training *training, const PwProgram *program, double waited
     const PwJob *job = training->run.job;
     if (!run_program(training, program, waited, error))
         return false;
-    training->position = program->position;
-    pw_coming_done(&training->coming, training->step++);
+    pw_coming_done(&training->coming, training->step - 1);
     if (is_due(job->save_every, training->step) && !save(training, error))
         return false;
     return !is_due(job->evaluate_every, training->step) || evaluate(training, error);

@@ -1,6 +1,7 @@
 /* toy_trainer: programs as an assembler would write them, instruction after instruction. */
 #include "tests/support/toy_trainer.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -82,6 +83,28 @@ static void lengthen(const char *path)
         abort();
 }
 
+static bool is_open_as(int file, const char *name)
+{
+    char    link[40], path[4096];
+    ssize_t length;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    length = readlink(link, path, sizeof path - 1);
+    if (length < 0)
+        return false;
+    path[length]      = 0;
+    const char *slash = strrchr(path, '/');
+    return slash && strcmp(slash + 1, name) == 0;
+}
+
+/* Of what this process writes to the file nothing finds room any more. */
+static void fill_disk_of(const char *name)
+{
+    int full = open("/dev/full", O_WRONLY);
+    for (int file = 3; file < 256; file++)
+        if (is_open_as(file, name) && dup2(full, file) < 0)
+            abort();
+}
+
 static void misbehave(const PwCall *call, double *norm)
 {
     static atomic_int waiting;
@@ -95,6 +118,8 @@ static void misbehave(const PwCall *call, double *norm)
         kill(getpid(), SIGKILL);
     if (toy_mischief.kind == TOY_LENGTHEN)
         lengthen(toy_lengthened);
+    if (toy_mischief.kind == TOY_FULL)
+        fill_disk_of("metrics.jsonl");
     while (toy_mischief.kind == TOY_HANG && !atomic_load(&waiting))
         usleep(1000);
 }

@@ -13,7 +13,14 @@ typedef struct ToyMischief {
     long long step; /* -1: never                                                               */
     int       kind; /* one of those below                                                      */
 } ToyMischief;
-enum { TOY_NOT_FINITE = 1, TOY_SIGNAL, TOY_HANG, TOY_KILL, TOY_LENGTHEN };
+enum {
+    TOY_NOT_FINITE = 1,
+    TOY_SIGNAL,
+    TOY_HANG,
+    TOY_KILL,
+    TOY_LENGTHEN,
+    TOY_FULL, /* metrics.jsonl finds no room on its disk from there on                         */
+};
 extern ToyMischief toy_mischief;
 extern const char *toy_lengthened; /* the file that TOY_LENGTHEN appends a byte to */
 

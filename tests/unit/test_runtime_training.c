@@ -196,6 +196,42 @@ Test(runtime_training, stops_before_an_update_that_is_not_finite)
     cr_expect(has_state(&place, 5) && !has_state(&place, 7) && !has_state(&place, 8));
 }
 
+/* With no state there is no "newest" one to name. */
+Test(runtime_training, says_where_no_state_is_saved)
+{
+    Place place;
+    make_place(&place, 2, 20, -1);
+    toy_mischief = (ToyMischief){3, TOY_NOT_FINITE};
+    cr_assert_not(train(&place, 2));
+    cr_expect(strstr(place.error.text, "this state is not saved; none is saved yet"), "%s",
+              place.error.text);
+    toy_mischief = (ToyMischief){8, TOY_NOT_FINITE};
+    cr_assert_not(train(&place, 2));
+    cr_expect(strstr(place.error.text, "the newest saved one is step 5's"), "%s", place.error.text);
+}
+
+/* The update of step 7 is made when its line cannot be written: it is not run again. */
+Test(runtime_training, metrics_that_cannot_be_written_cost_it_no_step)
+{
+    Place place, whole;
+    int   lines;
+    char  expected[65], found[65];
+    for (int nranks = 1; nranks <= 2; nranks++) {
+        make_place(&place, nranks, 20, -1);
+        make_place(&whole, nranks, 20, -1);
+        toy_mischief = (ToyMischief){7, TOY_FULL};
+        cr_assert_eq(train_apart(&place, nranks), PW_EXIT_FAILED);
+        cr_expect(has_state(&place, 8), "step 7 is lost, and those before it since the last save");
+        toy_mischief = (ToyMischief){-1, 0};
+        cr_assert_eq(train_apart(&place, nranks), 0);
+        cr_assert(train(&whole, nranks), "%s", whole.error.text);
+        master_hash(&whole, 20, expected);
+        master_hash(&place, 20, found);
+        cr_expect_str_eq(found, expected);
+        cr_expect(isfinite(loss_of(&place, 8, &lines)));
+    }
+}
+
 Test(runtime_training, a_batch_without_weight_changes_nothing)
 {
     Place place;
@@ -283,6 +319,22 @@ Test(runtime_training, the_ring_ends_before_the_job)
     cr_expect(has_state(&place, 12));
 }
 
+/* Until the state is there: -1. The exit status of a child that ends before, or has not come to it
+ * after 20 seconds. */
+static int wait_for_state(const Place *place, int step, pid_t child)
+{
+    int status;
+    for (int i = 0; i < 20000; i++) {
+        if (has_state(place, step))
+            return -1;
+        if (waitpid(child, &status, WNOHANG) == child)
+            return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        usleep(1000);
+    }
+    kill(child, SIGKILL);
+    return end_apart(child);
+}
+
 static void set_finished(const char *path, int finished)
 {
     FILE *file = fopen(path, "r+b");
@@ -305,8 +357,8 @@ Test(runtime_training, a_ring_ends_before_the_steps_that_are_asked_for)
     cr_expect(stat(place.out, &status) != 0, "the folder of the run was made");
     set_finished(place.ring, 0);
     pid_t child = begin_apart(&place, 2);
-    while (!has_state(&place, 10))
-        usleep(1000);
+    int   ended = wait_for_state(&place, 10, child);
+    cr_assert_eq(ended, -1, "it ended with %d, expected it to wait for more programs", ended);
     set_finished(place.ring, 1);
     cr_expect_eq(end_apart(child), PW_EXIT_INPUT);
     cr_expect(has_state(&place, 12));
