@@ -2,6 +2,7 @@
  * mostly asks for the plan behind the last one. */
 #include "gen/forms/plan_file.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "gen/base/file.h"
@@ -73,17 +74,39 @@ Plan *plan_file_step(PlanFile *file, Region *region, int64_t step, int64_t layer
     return plan_read(region, text, file->path, layers, error);
 }
 
+static int in_order(const void *a, const void *b)
+{
+    int64_t one = *(const int64_t *)a, other = *(const int64_t *)b;
+    return (one > other) - (one < other);
+}
+
+/* A step may have several plans. */
+static int64_t count_distinct(int64_t *steps, int nsteps)
+{
+    int64_t count = 0;
+    if (nsteps > 0)
+        qsort(steps, (size_t)nsteps, sizeof *steps, in_order);
+    for (int i = 0; i < nsteps; i++)
+        count += i == 0 || steps[i] != steps[i - 1];
+    return count;
+}
+
 static bool too_few(PlanFile *file, int64_t first, int64_t past, int64_t missing, Error *error)
 {
+    Region    *region = region_new();
+    int64_t   *steps  = NULL; /* those of [first, past) that the file has plans of */
     size_t     begin;
     json_int_t found;
-    int64_t    count = 0;
-    file->place      = 0;
-    while ((begin = next_begin(file)) < file->length) {
-        if (!pass_plan(file, begin, &found, error))
-            return false;
-        count += found >= first && found < past;
-    }
+    int        nsteps = 0, room = 0;
+    bool       good = true;
+    file->place     = 0;
+    while (good && (begin = next_begin(file)) < file->length)
+        if ((good = pass_plan(file, begin, &found, error)) && found >= first && found < past)
+            REGION_APPEND(region, steps, nsteps, room, (int64_t)found);
+    int64_t count = count_distinct(steps, nsteps);
+    region_free(region);
+    if (!good)
+        return false;
     return error_input(error,
                        "%s: found plans of %lld of the steps %lld to %lld, expected %lld, one of "
                        "each; the first that is missing is step %lld's; add it and those behind it "

@@ -83,6 +83,10 @@ Test(plan_file, says_how_many_of_the_steps_have_plans)
                    "first that is missing is step 4's");
     expect_too_few(file, 0, 3, "found plans of 2 of the steps 0 to 2, expected 3");
     expect_found(file, 5);
+    static const int twice[] = {3, 0, 0, 3, 0};
+    expect_too_few(file_of(twice, COUNT(twice), ""), 0, 3,
+                   "found plans of 1 of the steps 0 to 2, expected 3, one of each; the first that "
+                   "is missing is step 1's");
     expect_too_few(file_of(steps, COUNT(steps), "no plan"), 1, 5, "at byte");
 }
 
