@@ -310,6 +310,18 @@ typedef struct Visit {
     void *context;
 } Visit;
 
+/* The name of a member: two members never have the same one, whatever a policy's options are. */
+static const char *member_name(Region *region, const char *name, const char *key)
+{
+    Text text = text_new(region);
+    text_add(&text, "%s.", name);
+    if (strpbrk(key, ".[\""))
+        print_text(key, &text);
+    else
+        text_add(&text, "%s", key);
+    return text.at;
+}
+
 static void visit(const Visit *to, const char *name, const json_t *value)
 {
     const char *key;
@@ -318,7 +330,7 @@ static void visit(const Visit *to, const char *name, const json_t *value)
     Text        text = text_new(to->region);
     if (json_is_object(value)) {
         json_object_foreach((json_t *)value, key, inner)
-            visit(to, region_format(to->region, "%s.%s", name, key), inner);
+            visit(to, member_name(to->region, name, key), inner);
     } else if (json_is_array(value)) {
         json_array_foreach(value, i, inner)
             visit(to, region_format(to->region, "%s[%zu]", name, i), inner);
@@ -334,8 +346,11 @@ void job_fields(const Job *job, void (*field)(void *context, const char *name, c
     static const char *const sections[] = {"model", "data", "train", "policy", "layout", "cluster"};
     Visit                    to         = {region_new(), field, context};
     json_t                  *tree       = json_loads(job->tree, JSON_REJECT_DUPLICATES, NULL);
-    for (int i = 0; i < COUNT(sections); i++)
-        visit(&to, sections[i], json_object_get(tree, sections[i]));
+    for (int i = 0; i < COUNT(sections); i++) {
+        const json_t *section = json_object_get(tree, sections[i]);
+        if (section)
+            visit(&to, sections[i], section);
+    }
     json_decref(tree);
     region_free(to.region);
 }

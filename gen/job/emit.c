@@ -21,7 +21,14 @@ typedef struct Emitter {
     Error          *error;
     int64_t         nstep_code;
     int             ntensors, ntables, nfields;
+    size_t          field_bytes; /* of the job's fields in the table */
+    Text            beyond;      /* those that found no room there   */
+    int             nbeyond;
 } Emitter;
+
+/* The manifest of a saved state has at most 1 MiB (runtime/saved_state.c), and there a byte may
+ * become six. */
+enum { LONGEST_FIELD = 200, FIELDS_ROOM = 128 << 10, AROUND_FIELD = 16 };
 
 /* A C string literal; a new line of text is a new line of the literal. */
 static void add_literal(Text *out, const char *text)
@@ -137,19 +144,58 @@ static void add_codelets(Emitter *emitter)
 
 /* ---- what saved states keep of the job ---- */
 
-/* A value that is empty is none. */
-static void add_field(void *context, const char *name, const char *value)
+/* A long text as its beginning, which ends with a character, its length and its hash: a change
+ * behind the beginning is told too. */
+static const char *shortened(Region *region, const char *text)
 {
-    Emitter *emitter = context;
-    Text    *out     = emitter->out;
+    size_t length = strlen(text), kept = LONGEST_FIELD;
+    if (length <= LONGEST_FIELD)
+        return text;
+    while (((unsigned char)text[kept] & 0xC0) == 0x80)
+        kept--;
+    return region_format(region, "%.*s... (%zu bytes, SHA-256 %.16s...)", (int)kept, text, length,
+                         hash_bytes(region, text, length));
+}
+
+/* A value that is empty is none. */
+static void add_field(Emitter *emitter, const char *name, const char *value)
+{
+    Text *out = emitter->out;
     if (!*value)
         return;
     text_add(out, "    {");
-    add_literal(out, name);
+    add_literal(out, shortened(out->region, name));
     text_add(out, ", ");
-    add_literal(out, value);
+    add_literal(out, shortened(out->region, value));
     text_add(out, "},\n");
     emitter->nfields++;
+}
+
+static void add_job_field(void *context, const char *name, const char *value)
+{
+    Emitter *emitter = context;
+    Region  *region  = emitter->out->region;
+    size_t   bytes =
+        strlen(shortened(region, name)) + strlen(shortened(region, value)) + AROUND_FIELD;
+    if (emitter->field_bytes + bytes > FIELDS_ROOM) {
+        text_add(&emitter->beyond, "%s: %s\n", name, value);
+        emitter->nbeyond++;
+        return;
+    }
+    emitter->field_bytes += bytes;
+    add_field(emitter, name, value);
+}
+
+/* The job's fields, by name as many as have room. */
+static void add_job_fields(Emitter *emitter)
+{
+    Region *region  = emitter->out->region;
+    emitter->beyond = text_new(region);
+    job_fields(emitter->job, add_job_field, emitter);
+    if (emitter->nbeyond)
+        add_field(emitter, "further fields",
+                  region_format(region, "%d, SHA-256 %.16s...", emitter->nbeyond,
+                                hash_bytes(region, emitter->beyond.at, emitter->beyond.length)));
 }
 
 /* Its beginning: people look at it. */
@@ -158,7 +204,7 @@ static void add_hash(Emitter *emitter, const char *name, const char *hash)
     add_field(emitter, name, region_format(emitter->out->region, "%.16s", hash));
 }
 
-/* The job's fields, and what else it depends on. */
+/* And what else the job depends on. */
 static void add_fields(Emitter *emitter, JobHashes hashes)
 {
     const Layout *layout  = emitter->layout;
@@ -168,7 +214,7 @@ static void add_fields(Emitter *emitter, JobHashes hashes)
                  text_double(borders.region, layout->stages[i].first / 2.0));
     text_add(emitter->out, "/* as saved states keep them, to tell what changed */\n"
                            "static const PwField fields[] = {\n");
-    job_fields(emitter->job, add_field, emitter);
+    add_job_fields(emitter);
     add_field(emitter, "layers between the stages", borders.at);
     add_hash(emitter, "SHA-256 of the token set's .idx", hashes.data);
     add_hash(emitter, "SHA-256 of the token set's .prompt", hashes.prompts);
@@ -288,8 +334,8 @@ bool emit(Region *region, const Job *job, const Model *model, const Codelets *co
     emit_c_header(codelets, &header);
     emit_c_codelets(codelets, model, &code);
     /* job.c carries the hash of all files, itself as it is without the hash included. */
-    Emitter first = {job, model, codelets, layout, &draft, error, nstep_code, 0, 0, 0};
-    Emitter last  = {job, model, codelets, layout, &about, error, nstep_code, 0, 0, 0};
+    Emitter first = {job, model, codelets, layout, &draft, error, .nstep_code = nstep_code};
+    Emitter last  = {job, model, codelets, layout, &about, error, .nstep_code = nstep_code};
     if (!add_job(&first, hashes, ""))
         return false;
     text_add(&all, "%s%s%s%s%s", shapes.at, header.at, code.at, draft.at, hashes.policy);

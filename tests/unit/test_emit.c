@@ -136,6 +136,85 @@ Test(emit, says_what_the_job_says)
     region_free(setup.region);
 }
 
+/* The fields of a job whose policy has these options. */
+static const PwJob *load_options(Setup *setup, const char *options, void **library)
+{
+    setup->job.tree = region_format(setup->region, "{\"policy\": {\"options\": {%s}}}", options);
+    return load(setup, library);
+}
+
+static const char *field_of(const PwJob *job, const char *name)
+{
+    for (int i = 0; i < job->nfields; i++)
+        if (strcmp(job->fields[i].name, name) == 0)
+            return job->fields[i].value;
+    return "no such field";
+}
+
+/* Each section that a job lacks is left out. Two characters of two bytes meet at the cut. */
+Test(emit, long_fields_are_shortened)
+{
+    void  *library, *other;
+    Setup  setup = set_up((TinyShape){0});
+    size_t bytes = 1200000;
+    char  *text  = region_alloc(setup.region, bytes + 1);
+    memset(text, 'x', bytes);
+    memcpy(text + 198, "\xc3\xa9\xc3\xa9", 4);
+    text[bytes]          = 0;
+    const char  *options = region_format(setup.region, "\"%s\": 1, \"text\": \"%s\"", text, text);
+    const PwJob *job     = load_options(&setup, options, &library);
+    const char *value = field_of(job, "policy.options.text"), *end = "... (1200002 bytes, SHA-256 ";
+    cr_expect(strlen(value) < 300 && strncmp(value + 1, text, 198) == 0, "%.300s", value);
+    cr_expect_eq(strstr(value, end), value + 199, "%.300s", value);
+    cr_assert_eq(job->nfields, 3);
+    cr_expect_lt(strlen(job->fields[0].name), 300u);
+    text[bytes - 1] = 'y';
+    options         = region_format(setup.region, "\"text\": \"%s\"", text);
+    cr_expect_str_neq(field_of(load_options(&setup, options, &other), "policy.options.text"),
+                      value);
+    dlclose(library);
+    dlclose(other);
+    region_free(setup.region);
+}
+
+/* So that every manifest can be read: in JSON a byte may become six, and each field has some
+ * around it. */
+Test(emit, all_fields_together_are_bounded)
+{
+    void   *library;
+    Setup   setup   = set_up((TinyShape){0});
+    Text    options = text_new(setup.region);
+    int64_t bytes   = 0;
+    for (int i = 0; i < 9000; i++)
+        text_add(&options, "%s\"option%d\": \"%0100d\"", i ? ", " : "", i, i);
+    const PwJob *job = load_options(&setup, options.at, &library);
+    for (int i = 0; i < job->nfields; i++)
+        bytes += (int64_t)(6 * (strlen(job->fields[i].name) + strlen(job->fields[i].value)) + 16);
+    cr_expect(bytes > 1 << 19 && bytes < (1 << 20) - 4096, "%lld bytes", (long long)bytes);
+    char further[40];
+    snprintf(further, sizeof further, "%d, SHA-256 ", 9000 - (job->nfields - 2));
+    cr_expect(strstr(field_of(job, "further fields"), further), "%s",
+              field_of(job, "further fields"));
+    cr_expect_str_eq(field_of(job, "SHA-256 of the policy's file or plans"), "def");
+    dlclose(library);
+    region_free(setup.region);
+}
+
+/* A manifest with a name twice is none. */
+Test(emit, names_of_fields_differ)
+{
+    void        *library;
+    Setup        setup = set_up((TinyShape){0});
+    const PwJob *job =
+        load_options(&setup, "\"a.b\": 1, \"a\": {\"b\": 2}, \"c\": [3], \"c[0]\": 4", &library);
+    cr_expect_str_eq(field_of(job, "policy.options.\"a.b\""), "1");
+    cr_expect_str_eq(field_of(job, "policy.options.a.b"), "2");
+    cr_expect_str_eq(field_of(job, "policy.options.c[0]"), "3");
+    cr_expect_str_eq(field_of(job, "policy.options.\"c[0]\""), "4");
+    dlclose(library);
+    region_free(setup.region);
+}
+
 Test(emit, a_tied_head_is_no_tensor)
 {
     void        *library;
