@@ -5,9 +5,9 @@
 
 #include "gen/compile_evaluation.h"
 
-/* So many instructions are lowered for a message, some seconds' worth, but so many steps at
- * least; and so often are all of them gone through. */
-enum { MOST_INSTRUCTIONS = 300000, FEWEST_STEPS = 16, ROUNDS = 8 };
+/* So many instructions are lowered for a message, some seconds' worth, but so many steps at least,
+ * and about as many programs of evaluation; and so often are the steps gone through. */
+enum { MOST_INSTRUCTIONS = 300000, FEWEST = 8, ROUNDS = 8 };
 
 /* What is searched for, and how far the search is. */
 typedef struct Search {
@@ -47,9 +47,9 @@ int64_t capacity_try(const Compilation *job, const Batch *batch, bool *fits)
     return most;
 }
 
-/* One that does for the batch, where one byte less does not; -1: none. What a plan takes is not yet
- * a capacity under which that plan is made: up from `need` until one does, then down, by turns to
- * what it took and by halves. */
+/* One that does for the batch, where one byte less does not; -1: none was found. What a plan takes
+ * is not yet a capacity under which that plan is made: up from `need` until one does, then down, by
+ * turns to what it took and by halves. */
 static int64_t least_for(Search *search, const Batch *batch, int64_t low, int64_t need)
 {
     int64_t high = -1, next = need;
@@ -57,7 +57,7 @@ static int64_t least_for(Search *search, const Batch *batch, int64_t low, int64_
         bool    fits;
         int64_t takes = try_under(search, batch, next, &fits);
         if (takes < 0)
-            return -1;
+            return high;
         if (fits) {
             high  = next;
             next  = takes < high ? takes : high - 1;
@@ -80,33 +80,52 @@ static bool raise_to(Search *search, int64_t capacity)
 
 /* A step that cannot be lowered at all, such as one after the last plan of a file, asks for
  * nothing. */
-static bool take_step(Search *search, int64_t number)
+static bool take_step(Search *search, int64_t number, int64_t *lowered)
 {
     Region *region = region_new();
     bool    fits;
     sampler_seek(search->job.sampler, number);
     Batch  *batch = sampler_next(search->job.sampler, region);
     int64_t takes = try_under(search, batch, search->capacity, &fits);
-    bool    found =
+    *lowered += takes >= 0;
+    bool found =
         takes < 0 || fits || raise_to(search, least_for(search, batch, search->capacity, takes));
     region_free(region);
     return found;
 }
 
-/* No policy has a hand in it: what its shortest chunks take is what they need. */
-static void take_evaluation(Search *search, const Batch *all)
+static void take_program(Search *search, EvaluationWalk *walk)
 {
-    Error error;
-    set_capacity(search, search->capacity);
-    EvaluationWalk walk = evaluation_begin(&search->job, all);
-    for (int64_t count = evaluation_count(&walk); count > 0; count--) {
-        Region *region = region_new();
-        if (!evaluation_next(&walk, region, &error) && walk.need > 0) {
-            raise_to(search, walk.need);
-            set_capacity(search, walk.need);
-        }
-        region_free(region);
+    Region *region = region_new();
+    Error   error;
+    if (!evaluation_next(walk, region, &error) && walk->need > 0) {
+        raise_to(search, walk->need);
+        set_capacity(search, walk->need);
     }
+    region_free(region);
+}
+
+/* No policy has a hand in it: what its shortest chunks take is what they need, and does for them
+ * under any capacity above. Programs spread evenly, and each that has a longer document than those
+ * before it. */
+static void take_evaluation(Search *search, const Batch *all, Capacity *found)
+{
+    set_capacity(search, search->capacity);
+    EvaluationWalk walk    = evaluation_begin(&search->job, all);
+    int64_t        longest = 0, count = evaluation_count(&walk);
+    int64_t        stride = (count + FEWEST - 1) / FEWEST;
+    for (int64_t i = 0; i < count; i++) {
+        bool longer = evaluation_longest(&walk) > longest;
+        if (longer)
+            longest = evaluation_longest(&walk);
+        if (!longer && i % stride != 0) {
+            evaluation_skip(&walk);
+            continue;
+        }
+        take_program(search, &walk);
+        found->evaluations++;
+    }
+    found->all_evaluations = count;
 }
 
 /* How many of the job's steps to try, by what lowering one of them takes. */
@@ -114,7 +133,7 @@ static int64_t steps_to_try(const Compilation *job, int64_t number)
 {
     Step    step = {.region = region_new(), .number = number};
     Error   error;
-    int64_t all = job->job->train.steps, some = FEWEST_STEPS;
+    int64_t all = job->job->train.steps, some = FEWEST;
     sampler_seek(job->sampler, number);
     step.batch = sampler_next(job->sampler, step.region);
     compile_lower(job, &step, &error);
@@ -124,16 +143,16 @@ static int64_t steps_to_try(const Compilation *job, int64_t number)
     return some < all ? some : all;
 }
 
-static bool take_all(Search *search, int64_t number, int64_t steps, const Batch *held_out)
+/* `lowered`: how many of the job's `steps` could be. */
+static bool take_steps(Search *search, int64_t number, int64_t steps, int64_t *lowered)
 {
-    int64_t last = search->job.job->train.steps - 1;
-    if (number >= 0 && !take_step(search, number))
+    int64_t last = search->job.job->train.steps - 1, one = 0;
+    *lowered = 0;
+    if (number >= 0 && !take_step(search, number, &one))
         return false;
     for (int64_t i = 0; i < steps; i++)
-        if (!take_step(search, steps > 1 ? i * last / (steps - 1) : 0))
+        if (!take_step(search, steps > 1 ? i * last / (steps - 1) : 0, lowered))
             return false;
-    if (held_out)
-        take_evaluation(search, held_out);
     return true;
 }
 
@@ -142,13 +161,15 @@ Capacity capacity_find(const Compilation *job, int64_t number)
     Region      *region   = region_new();
     Search       search   = {.region = region, .job = *job, .raised = true};
     const Batch *held_out = evaluation_batch(job, region);
-    Capacity     found    = {.evaluation = held_out != NULL};
+    int64_t      steps    = steps_to_try(job, number < 0 ? 0 : number);
+    Capacity     found    = {0};
     bool         good     = true;
-    found.steps           = steps_to_try(job, number < 0 ? 0 : number);
     search.capacity       = job->layout->ranks[0].capacity;
+    if (held_out)
+        take_evaluation(&search, held_out, &found);
     for (int round = 0; good && search.raised && round < ROUNDS; round++) {
         search.raised = false;
-        good          = take_all(&search, number, found.steps, held_out);
+        good          = take_steps(&search, number, steps, &found.steps);
     }
     found.bytes = good && !search.raised ? search.capacity : -1;
     region_free(region);

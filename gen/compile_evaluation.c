@@ -48,6 +48,21 @@ static Batch next_batch(const EvaluationWalk *walk)
     return batch;
 }
 
+int64_t evaluation_longest(const EvaluationWalk *walk)
+{
+    Batch   batch   = next_batch(walk);
+    int64_t longest = 0;
+    for (int i = 0; i < batch.nsequences; i++)
+        longest = batch.sequences[i].length > longest ? batch.sequences[i].length : longest;
+    return longest;
+}
+
+void evaluation_skip(EvaluationWalk *walk)
+{
+    walk->first = program_end(walk->all, walk->first);
+    walk->number++;
+}
+
 /* In the longest chunks that fit; NULL: see evaluation_next. */
 static Program *lower_batch(EvaluationWalk *walk, Region *region, const Batch *batch, Error *error)
 {
@@ -67,9 +82,9 @@ static Program *lower_batch(EvaluationWalk *walk, Region *region, const Batch *b
 
 Program *evaluation_next(EvaluationWalk *walk, Region *region, Error *error)
 {
-    Batch    batch   = next_batch(walk);
+    Batch batch      = next_batch(walk);
+    walk->need       = 0;
     Program *program = lower_batch(walk, region, &batch, error);
-    walk->first += batch.nsequences;
-    walk->number++;
+    evaluation_skip(walk);
     return program && compile_end_forward(walk->job, program, &batch, error) ? program : NULL;
 }

@@ -42,7 +42,7 @@ static void try_change(Remedies *remedies, Change *change)
     int64_t     takes = capacity_try(&change->job, &change->batch, &fits);
     const char *size  = text_size(remedies->region, takes);
     if (takes >= 0 && fits)
-        text_add(&remedies->enough, "\n  %-32s takes %s", change->text, size);
+        text_add(&remedies->enough, "\n  %-32s takes %s on this step", change->text, size);
     else if (takes >= 0)
         text_add(&remedies->short_of, "%s%s (%s)", remedies->short_of.length ? ", " : "",
                  change->text, size);
@@ -165,19 +165,28 @@ static void name_field(Region *region, const Job *job, Error *error)
              .remedy = region_copy(region, error->text));
 }
 
+/* "all 40 steps", "17 of 100000 steps". */
+static const char *part_of(Region *region, int64_t tried, int64_t all, const char *noun)
+{
+    const char *count = text_count(region, all, noun);
+    return tried < all ? region_format(region, "%" PRId64 " of %s", tried, count)
+                       : region_format(region, "all %s", count);
+}
+
 /* As a line of the list; nothing where none was found. */
 static const char *name_capacity(Region *region, const Compilation *job, Capacity capacity)
 {
-    int64_t     all = job->job->train.steps;
-    const char *steps =
-        capacity.steps < all
-            ? region_format(region, "%" PRId64 " of the %" PRId64 " steps, spread evenly",
-                            capacity.steps, all)
-            : region_format(region, "all %s", text_count(region, all, "step"));
+    const char *steps = part_of(region, capacity.steps, job->job->train.steps, "step");
+    const char *rest =
+        capacity.evaluations == capacity.all_evaluations
+            ? "evaluation"
+            : part_of(region, capacity.evaluations, capacity.all_evaluations, "evaluation program");
     if (capacity.bytes < 0)
         return "";
-    return region_format(region, "\n  cluster.memory = %-15" PRId64 " the least that does for %s%s",
-                         capacity.bytes, capacity.evaluation ? "evaluation and " : "", steps);
+    return region_format(region,
+                         "\n  cluster.memory = %-15" PRId64 " the least that does for %s%s%s",
+                         capacity.bytes, steps, capacity.all_evaluations ? " and " : "",
+                         capacity.all_evaluations ? rest : "");
 }
 
 void remedies_add(const Compilation *job, const Step *step, Error *error)
@@ -194,7 +203,7 @@ void remedies_add(const Compilation *job, const Step *step, Error *error)
     }
     name_field(region, job->job, error);
     if (remedies.enough.length)
-        error_input(error, "%s.\nEach of these does, tried on this step:%s%s%s", error->text,
+        error_input(error, "%s.\nEach of these was tried, and does:%s%s%s", error->text,
                     remedies.enough.at, remedies.short_of.length ? "\nToo little alone: " : "",
                     remedies.short_of.length ? remedies.short_of.at : "");
 }

@@ -5,17 +5,56 @@
 #include "gen/compile_remedies.h"
 #include "gen/ring_writer.h"
 
+/* An artifact, of which `evaluate --data` asks, has no job whose fields could be changed. */
+static bool too_large(const EvaluationWalk *walk, Error *error)
+{
+    if (walk->job->job)
+        return remedies_of_evaluation(walk->job, error), false;
+    return error_input(error, "%s; trained with cluster.memory = %lld it would do",
+                       region_copy(walk->job->region, error->text), (long long)walk->need);
+}
+
+/* The walk where its program with the longest document comes next. */
+static EvaluationWalk seek_longest(EvaluationWalk walk)
+{
+    EvaluationWalk chosen  = walk;
+    int64_t        longest = 0;
+    for (int64_t count = evaluation_count(&walk); count > 0; count--) {
+        if (evaluation_longest(&walk) > longest) {
+            longest = evaluation_longest(&walk);
+            chosen  = walk;
+        }
+        evaluation_skip(&walk);
+    }
+    return chosen;
+}
+
+bool evaluation_fits(const Compilation *job, int64_t *peak, Error *error)
+{
+    Region      *region = region_new();
+    const Batch *all    = evaluation_batch(job, region);
+    bool         good   = true;
+    *peak               = 0;
+    if (all) {
+        EvaluationWalk walk    = seek_longest(evaluation_begin(job, all));
+        const Program *program = evaluation_next(&walk, region, error);
+        *peak                  = program ? program_peak(program) : 0;
+        good                   = program || (walk.need > 0 && too_large(&walk, error));
+    }
+    region_free(region);
+    return good;
+}
+
 static bool append_next(EvaluationWalk *walk, RingWriter *ring, Error *error)
 {
     Region  *region  = region_new();
     Text     stored  = text_new(region);
     Program *program = evaluation_next(walk, region, error);
-    bool     good    = program != NULL;
+    bool     good    = program || (walk->need > 0 && too_large(walk, error));
     if (good) {
         program_store(program, walk->job->codelets, &stored);
         good = ring_append(ring, stored.at, stored.length, false, error);
-    } else if (walk->need > 0)
-        remedies_of_evaluation(walk->job, error);
+    }
     region_free(region);
     return good;
 }

@@ -72,6 +72,7 @@ static bool make_tokens(Region *region, const Job *trained, const char *files, c
     Job job       = *trained;
     job.path      = path_join(region, folder, "documents.lua");
     job.folder    = ".";
+    job.tree      = NULL; /* no line of the job names these files */
     job.data.kind = text_ends(files, ".jsonl") ? DATA_JSONL : DATA_TEXT;
     job.data.path = files;
     if (strcmp(job.model->tokenizer, "bytes") != 0)

@@ -30,8 +30,11 @@ static bool store_program(Region *region, Compilation *job, const char *path, in
     if (!compile_lower_forward(job, program, error))
         return program_peak(program) < 0
                    ? false
-                   : error_input(error, "%s; fewer --tokens after a shorter prompt take less",
-                                 region_copy(region, error->text));
+                   : error_input(error,
+                                 "%s; fewer --tokens after a shorter prompt take less, or train "
+                                 "with cluster.memory = %lld",
+                                 region_copy(region, error->text),
+                                 (long long)program_peak(program));
     if (!compile_end_forward(job, program, NULL, error))
         return false;
     program_store(program, job->codelets, &stored);

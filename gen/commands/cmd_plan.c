@@ -6,6 +6,7 @@
 #include "gen/base/text.h"
 #include "gen/commands/job_command.h"
 #include "gen/cost/predict.h"
+#include "gen/evaluation.h"
 #include "gen/pictures/gantt.h"
 
 static const Option options[] = {
@@ -35,7 +36,7 @@ static void print_rank(Region *region, const Compilation *job, const Step *step,
            program->peak_instruction, where, program->ninstructions);
 }
 
-static void print_summary(const Compilation *job, const Step *step)
+static void print_summary(const Compilation *job, const Step *step, int64_t evaluation)
 {
     Region     *region = step->region;
     const Plan *plan   = step->plan;
@@ -52,6 +53,9 @@ static void print_summary(const Compilation *job, const Step *step)
         }
     for (int rank = 0; rank < plan->nranks; rank++)
         print_rank(region, job, step, rank);
+    if (evaluation > 0)
+        printf("  evaluation of the longest held-out document takes %s\n",
+               text_size(region, evaluation));
     printf("predicted %s a step, %.0f tokens/s; no order of this split is under %s (%.2f of it); "
            "bubble %.0f%%\n",
            text_seconds(region, plan->predicted.seconds),
@@ -83,7 +87,7 @@ static bool run(const Arguments *arguments, Error *error)
 {
     Compilation job;
     Step        step;
-    int64_t     number;
+    int64_t     number, evaluation;
     if (argument(arguments, "with-costs") && !argument(arguments, "json"))
         return error_input(error, "--with-costs: belongs to --json; give both");
     if (argument(arguments, "from") && argument(arguments, "policy"))
@@ -94,7 +98,7 @@ static bool run(const Arguments *arguments, Error *error)
         !check_step(job.job, number, error))
         return false;
     if (!compile_from(&job, argument(arguments, "from"), error) ||
-        !compile_step(&job, number, &step, error))
+        !compile_step(&job, number, &step, error) || !evaluation_fits(&job, &evaluation, error))
         return false;
     Text       text  = text_new(step.region);
     PlanCosts *costs = step.plan->costs;
@@ -104,7 +108,7 @@ static bool run(const Arguments *arguments, Error *error)
         plan_print(step.plan, &text);
         printf("%s\n", text.at);
     } else
-        print_summary(&job, &step);
+        print_summary(&job, &step, evaluation);
     if (argument(arguments, "times"))
         for (int i = 0; i < NPASSES; i++)
             printf("%-12s %s\n", step_passes[i].name, text_seconds(step.region, step.seconds[i]));

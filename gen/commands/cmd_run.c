@@ -17,6 +17,7 @@
 #include "gen/base/process.h"
 #include "gen/commands/job_command.h"
 #include "gen/data/first_weights.h"
+#include "gen/evaluation.h"
 #include "gen/pack.h"
 #include "gen/ring_writer.h"
 
@@ -184,6 +185,20 @@ static bool run_artifact_folder(const Arguments *arguments, const char *folder, 
     return child > 0 && end_with(process_wait(child));
 }
 
+/* What can be refused at once is, before RUN is made or anything compiled; where a run goes on only
+ * the trainer knows. */
+static bool try_first_step(Compilation *job, const char *artifact, Error *error)
+{
+    Step    step;
+    int64_t evaluation;
+    if (file_is_folder(artifact))
+        return true;
+    if (!compile_step(job, 0, &step, error))
+        return false;
+    region_free(step.region);
+    return evaluation_fits(job, &evaluation, error);
+}
+
 /* Bytes for the ring: a few times what the first program takes in each slot. */
 static bool make_ring(Compilation *job, const char *path, int64_t first, Error *error)
 {
@@ -233,7 +248,8 @@ static bool run_job(const Arguments *arguments, Error *error)
             arguments->words[0]);
     const char *artifact = path_join(region, run, "trainer");
     const char *ring     = path_join(region, artifact, "programs.pw");
-    if (!compile_from(&job, argument(arguments, "from"), error))
+    if (!compile_from(&job, argument(arguments, "from"), error) ||
+        !try_first_step(&job, artifact, error))
         return false;
     Resume      resume  = {.arguments = arguments, .run = run, .plans = job.plans, .steps = steps};
     PackOptions packing = {

@@ -75,6 +75,7 @@ static bool show_step(const Arguments *arguments, Compilation *job, const char *
         program_print_rank(step.program, job->codelets, (int)rank, text);
     else
         program_print(step.program, job->codelets, text);
+    region_free(step.region);
     return true;
 }
 

@@ -11,8 +11,8 @@ bool open_job(const Arguments *arguments, bool needs_data, Compilation *job, Err
                        error);
 }
 
-/* What lies behind the last step is never trained; and batches of so many tokens are found only by
- * counting from the first, which takes as long as the number is large. */
+/* Batches of so many tokens are found only by counting from the first, which takes as long as the
+ * number is large: whoever means a step behind the job's last says so. */
 bool check_step(const Job *job, int64_t step, Error *error)
 {
     return step < job->train.steps ||

@@ -234,6 +234,8 @@ static const char *largest_buffers(Region *region, const RankProgram *rank, int 
 
 static bool too_small(const Program *program, int number, const Codelets *codelets, Error *error)
 {
+    static const char *const of_what[] = {
+        [PW_TRAIN] = "step", [PW_EVALUATE] = "evaluation program", [PW_GENERATE] = "generation"};
     const RankProgram *rank    = &program->ranks[number];
     Region            *region  = program->region;
     int                fullest = 0;
@@ -243,13 +245,14 @@ static bool too_small(const Program *program, int number, const Codelets *codele
         at->kind == PW_CALL ? codelets->items[at->codelet].name : instruction_names[at->kind];
     return error_input(
         error,
-        "%s %" PRId64 ": rank %d needs %s (%" PRId64 " bytes) and may take %s: %" PRId64
+        "%s %" PRId64 ": rank %d needs %s (%" PRId64 " bytes) and may take %s (%" PRId64
+        "): %" PRId64
         " bytes are missing. Most is in use at instruction %d (%s, chunk %d, layer %d): %s for "
         "weights and their like, and the largest of the rest %s",
-        program->kind == PW_TRAIN ? "step" : program_kind_names[program->kind], program->step,
-        number, text_size(region, rank->peak), rank->peak, text_size(region, rank->capacity),
-        rank->peak - rank->capacity, fullest, what, at->chunk, at->layer,
-        text_size(region, rank->static_bytes), largest_buffers(region, rank, fullest));
+        of_what[program->kind], program->step, number, text_size(region, rank->peak), rank->peak,
+        text_size(region, rank->capacity), rank->capacity, rank->peak - rank->capacity, fullest,
+        what, at->chunk, at->layer, text_size(region, rank->static_bytes),
+        largest_buffers(region, rank, fullest));
 }
 
 bool allocate(Program *program, const Codelets *codelets, Error *error)

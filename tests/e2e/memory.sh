@@ -64,7 +64,7 @@ wider="--set model.hidden=96 --set model.ffn=160 --set train.batch=tokens(2048) 
 
 # The capacity that was named for so many steps
 named() {
-    sed -n "s/^  cluster.memory = \([0-9]*\) *the least that does for evaluation and all $1\$/\1/p" said.txt
+    sed -n "s/^  cluster.memory = \([0-9]*\) *the least that does for all $1 and evaluation\$/\1/p" said.txt
 }
 
 # shellcheck disable=SC2086
@@ -137,7 +137,36 @@ check_evaluation() {
     awk -v a="$whole" -v b="$(held_out_loss less/evaluate.pw)" \
         'BEGIN { exit !(a > 0 && b > a - 1e-5 && b < a + 1e-5) }' || fail "held-out loss: $whole, in slices $said"
 }
+# Documents too long for the memory that a run was trained with, in the shortest slices too.
+check_other_documents() {
+    rm -rf run
+    awk 'BEGIN { for (i = 0; i < 10000; i++) printf "word %d\n", i }' >long.txt
+    expect 0 "$PIPEWRIGHT" run job.lua --set data.context=64K --set train.batch="sequences(8)" --set policy.slices=64 \
+        --set cluster.memory="8 MiB" --steps 1 --out run
+    expect 2 "$PIPEWRIGHT" evaluate run --data long.txt
+    says "bytes are missing"
+    says "trained with cluster.memory = "
+    [ -z "$(find run -name 'evaluate.[0-9]*')" ] || fail "something was left in run/"
+}
+
+# One document, held out, takes more than any step: `plan` of a step that fits says so, and nothing is
+# left of a run that is refused.
+check_longest_document() {
+    mv long.txt corpus/
+    rm -rf job.data refused
+    expect 0 "$PIPEWRIGHT" data job.lua
+    for command in "plan job.lua" "run job.lua --out refused"; do
+        # shellcheck disable=SC2086
+        expect 2 "$PIPEWRIGHT" $command --set data.context=128K --set "train.batch=sequences(1)" \
+            --set policy.slices=1024 --set data.held_out=50% --set train.steps=2 --set cluster.memory="8 MiB"
+        says "cluster.memory: evaluation program 1: rank 0 needs "
+        [ -n "$(named "2 steps")" ] || fail "no capacity is named: $said"
+    done
+    [ ! -e refused ] || fail "left: $(ls refused)"
+}
 check_later_step
 check_evaluation
+check_other_documents
+check_longest_document
 echo "$cases cases: peaks as planned, at the planned instruction; no call of an allocator within" \
     "steps; at most $((most_beside >> 10)) KiB beside the fullest arena; the least capacity is named"

@@ -106,7 +106,7 @@ cp -r corpus long
 expect 0 "$PIPEWRIGHT" data long.lua
 expect 2 "$PIPEWRIGHT" plan long.lua --policy seq1f1b
 says "bytes are missing"
-says "Each of these does, tried on this step"
+says "Each of these was tried, and does:"
 enough=$(sed -n 's/^  cluster.memory = \([0-9]*\) .*/\1/p' said.txt)
 expect 0 "$PIPEWRIGHT" plan long.lua --policy seq1f1b --set cluster.memory="$enough"
 sed 's/"split"/"error"/; s/context = "128K"/context = "1K"/' long.lua >refuse.lua
