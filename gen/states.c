@@ -45,7 +45,7 @@ static bool check_file(const Fields *entry, const char *folder, const char *name
 static bool check_manifest(const Fields *manifest, const char *folder, int64_t step)
 {
     const char   *format;
-    const json_t *files;
+    const json_t *files, *fields = fields_get(manifest, "fields"); /* older states have none */
     int64_t       found;
     Fields        entry;
     if (!fields_text(manifest, "format", &format) ||
@@ -57,6 +57,8 @@ static bool check_manifest(const Fields *manifest, const char *folder, int64_t s
     if (found != step)
         return fields_wrong(manifest, "step", fields_get(manifest, "step"),
                             "the number that its folder is named by");
+    if (fields && !json_is_object(fields))
+        return fields_wrong(manifest, "fields", fields, "the fields of the job");
     if (json_array_size(files) != COUNT(state_files))
         return fields_wrong(manifest, "files", files, "weights and both moments");
     for (int i = 0; i < COUNT(state_files); i++)

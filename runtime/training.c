@@ -409,6 +409,17 @@ static bool end_early(Training *training, PwError *error)
     return true;
 }
 
+/* Always false: the error that stopped the run stays. */
+static bool keep_what_is_trained(Training *training)
+{
+    if (training->step > 0 && save(training, &(PwError){{0}, 0}))
+        pw_metrics_note(&training->metrics,
+                        "stopped after step %lld, which is saved; the same command goes on once "
+                        "what is wrong is mended",
+                        (long long)training->step);
+    return false;
+}
+
 static bool loop(Training *training, PwError *error)
 {
     const PwProgram *program;
@@ -422,7 +433,7 @@ static bool loop(Training *training, PwError *error)
         if (answer == PW_RING_END)
             return end_early(training, error);
         if (answer == PW_RING_WRONG) /* the planner's end is not the weights' */
-            return save(training, &(PwError){{0}, 0}) && false;
+            return keep_what_is_trained(training);
         if (!run_step(training, program, (double)(pw_now() - begin) / 1e9, error))
             return false;
     }

@@ -88,6 +88,7 @@ check_later_step() {
     rm -rf run
     expect 2 "$PIPEWRIGHT" run job.lua $wider --set cluster.memory="$first" --out run
     says "the planner failed: --set: cluster.memory: step "
+    says "which is saved; the same command goes on"
     [ "$(named "6 steps")" -eq "$least" ] || fail "another capacity than $least: $said"
     grep -q "failed: the planner failed: --set: cluster.memory: step " run/log.txt || fail "$(cat run/log.txt)"
     expect 0 "$PIPEWRIGHT" run job.lua $wider --set cluster.memory="$least" --out run
