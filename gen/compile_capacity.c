@@ -56,8 +56,8 @@ static int64_t least_for(Search *search, const Batch *batch, int64_t low, int64_
     for (bool halve = false; high < 0 || high - low > 1;) {
         bool    fits;
         int64_t takes = try_under(search, batch, next, &fits);
-        if (takes < 0)
-            return high;
+        if (takes < 0 && high < 0)
+            return -1;
         if (fits) {
             high  = next;
             next  = takes < high ? takes : high - 1;
@@ -65,7 +65,7 @@ static int64_t least_for(Search *search, const Batch *batch, int64_t low, int64_
             halve = !halve;
         } else {
             low  = next;
-            next = high < 0 ? takes : low + (high - low) / 2;
+            next = high < 0 ? takes : low + (high - low) / 2; /* also where no plan is made */
         }
     }
     return high;
@@ -106,26 +106,25 @@ static void take_program(Search *search, EvaluationWalk *walk)
 }
 
 /* No policy has a hand in it: what its shortest chunks take is what they need, and does for them
- * under any capacity above. Programs spread evenly, and each that has a longer document than those
- * before it. */
+ * under any capacity above. The program with the longest document, and some spread evenly. */
 static void take_evaluation(Search *search, const Batch *all, Capacity *found)
 {
     set_capacity(search, search->capacity);
-    EvaluationWalk walk    = evaluation_begin(&search->job, all);
-    int64_t        longest = 0, count = evaluation_count(&walk);
-    int64_t        stride = (count + FEWEST - 1) / FEWEST;
+    EvaluationWalk walk = evaluation_begin(&search->job, all), longest = walk;
+    int64_t        count = evaluation_count(&walk), stride = (count + FEWEST - 1) / FEWEST;
+    evaluation_seek_longest(&longest);
+    int64_t at = longest.number;
+    take_program(search, &longest);
+    found->evaluations     = 1;
+    found->all_evaluations = count;
     for (int64_t i = 0; i < count; i++) {
-        bool longer = evaluation_longest(&walk) > longest;
-        if (longer)
-            longest = evaluation_longest(&walk);
-        if (!longer && i % stride != 0) {
+        if (i % stride != 0 || i == at) {
             evaluation_skip(&walk);
             continue;
         }
         take_program(search, &walk);
         found->evaluations++;
     }
-    found->all_evaluations = count;
 }
 
 /* How many of the job's steps to try, by what lowering one of them takes. */

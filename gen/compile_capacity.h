@@ -9,9 +9,9 @@ typedef struct Capacity {
     int64_t bytes; /* cluster.memory: does for all that was tried, one less does not; -1: none
                          * was found                                                           */
     int64_t steps; /* of the job that were tried: all, or some spread evenly              */
-    int64_t evaluations, all_evaluations; /* programs of evaluation that were tried: those with
-                                           * the longest documents, and some; and how many
-                                           * there are, 0 where nothing is held out            */
+    int64_t evaluations, all_evaluations; /* programs of evaluation that were tried: that with
+                                           * the longest document, and some; and how many there
+                                           * are, 0 where nothing is held out                  */
 } Capacity;
 
 /* Above the job's own, which does not do: for step `number`, or, if that is -1, for evaluation. */

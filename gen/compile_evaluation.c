@@ -48,19 +48,25 @@ static Batch next_batch(const EvaluationWalk *walk)
     return batch;
 }
 
-int64_t evaluation_longest(const EvaluationWalk *walk)
-{
-    Batch   batch   = next_batch(walk);
-    int64_t longest = 0;
-    for (int i = 0; i < batch.nsequences; i++)
-        longest = batch.sequences[i].length > longest ? batch.sequences[i].length : longest;
-    return longest;
-}
-
 void evaluation_skip(EvaluationWalk *walk)
 {
     walk->first = program_end(walk->all, walk->first);
     walk->number++;
+}
+
+void evaluation_seek_longest(EvaluationWalk *walk)
+{
+    EvaluationWalk chosen  = *walk;
+    int64_t        longest = 0;
+    for (; walk->first < walk->all->nsequences; evaluation_skip(walk)) {
+        Batch batch = next_batch(walk);
+        for (int i = 0; i < batch.nsequences; i++)
+            if (batch.sequences[i].length > longest) {
+                longest = batch.sequences[i].length;
+                chosen  = *walk;
+            }
+    }
+    *walk = chosen;
 }
 
 /* In the longest chunks that fit; NULL: see evaluation_next. */

@@ -20,10 +20,10 @@ Batch *evaluation_batch(const Compilation *job, Region *region);
 
 /* `all` has at least one sequence. */
 EvaluationWalk evaluation_begin(const Compilation *job, const Batch *all);
-int64_t        evaluation_count(const EvaluationWalk *walk);   /* programs still to come         */
-int64_t        evaluation_longest(const EvaluationWalk *walk); /* tokens of the next program's
-                                                                * longest sequence               */
-void           evaluation_skip(EvaluationWalk *walk);          /* that program */
+int64_t        evaluation_count(const EvaluationWalk *walk);  /* programs still to come         */
+void           evaluation_skip(EvaluationWalk *walk);         /* the next program               */
+void           evaluation_seek_longest(EvaluationWalk *walk); /* to the one with the longest
+                                                                * document, from the next on     */
 
 /* The next program, addressed, proven and priced. NULL: see the error; with walk->need: even the
  * shortest chunks take more than the layout's capacities. */

@@ -181,7 +181,7 @@ static const char *name_capacity(Region *region, const Compilation *job, Capacit
         capacity.evaluations == capacity.all_evaluations
             ? "evaluation"
             : part_of(region, capacity.evaluations, capacity.all_evaluations, "evaluation program");
-    if (capacity.bytes < 0)
+    if (capacity.bytes < 0 || capacity.steps == 0)
         return "";
     return region_format(region,
                          "\n  cluster.memory = %-15" PRId64 " the least that does for %s%s%s",

@@ -14,21 +14,6 @@ static bool too_large(const EvaluationWalk *walk, Error *error)
                        region_copy(walk->job->region, error->text), (long long)walk->need);
 }
 
-/* The walk where its program with the longest document comes next. */
-static EvaluationWalk seek_longest(EvaluationWalk walk)
-{
-    EvaluationWalk chosen  = walk;
-    int64_t        longest = 0;
-    for (int64_t count = evaluation_count(&walk); count > 0; count--) {
-        if (evaluation_longest(&walk) > longest) {
-            longest = evaluation_longest(&walk);
-            chosen  = walk;
-        }
-        evaluation_skip(&walk);
-    }
-    return chosen;
-}
-
 bool evaluation_fits(const Compilation *job, int64_t *peak, Error *error)
 {
     Region      *region = region_new();
@@ -36,7 +21,8 @@ bool evaluation_fits(const Compilation *job, int64_t *peak, Error *error)
     bool         good   = true;
     *peak               = 0;
     if (all) {
-        EvaluationWalk walk    = seek_longest(evaluation_begin(job, all));
+        EvaluationWalk walk = evaluation_begin(job, all);
+        evaluation_seek_longest(&walk);
         const Program *program = evaluation_next(&walk, region, error);
         *peak                  = program ? program_peak(program) : 0;
         good                   = program || (walk.need > 0 && too_large(&walk, error));

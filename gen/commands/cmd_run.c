@@ -187,11 +187,11 @@ static bool run_artifact_folder(const Arguments *arguments, const char *folder, 
 
 /* What can be refused at once is, before RUN is made or anything compiled; where a run goes on only
  * the trainer knows. */
-static bool try_first_step(Compilation *job, const char *artifact, Error *error)
+static bool try_first_step(Compilation *job, const char *run, Error *error)
 {
     Step    step;
     int64_t evaluation;
-    if (file_is_folder(artifact))
+    if (file_is_folder(path_join(job->region, run, "states")))
         return true;
     if (!compile_step(job, 0, &step, error))
         return false;
@@ -214,14 +214,15 @@ static bool make_ring(Compilation *job, const char *path, int64_t first, Error *
     return good;
 }
 
-/* A run goes on although the folder that it started from is gone: its trainer has a copy. */
+/* A run goes on although the folder that it started from is gone: its trainer has a copy. Whether
+ * that is the folder that the job names now is the user's to know. */
 static bool name_copy(const Arguments *arguments, const Job *job, const char *run, Error *error)
 {
     Region     *region = arguments->region;
     const char *from   = job ? first_weights_folder(region, job) : NULL;
     char       *copy   = realpath(path_join(region, run, "trainer/first_weights"), NULL);
-    if (from && !file_exists(from) && copy && error->status == EXIT_INPUT)
-        error_input(error, "%s; %s has a copy of it: --set train.from=%s",
+    if (from && !file_exists(from) && copy && strstr(error->text, "train.from: "))
+        error_input(error, "%s; what %s began from is kept in it: --set train.from=%s",
                     region_copy(region, error->text), run, copy);
     free(copy);
     return false;
@@ -249,7 +250,7 @@ static bool run_job(const Arguments *arguments, Error *error)
     const char *artifact = path_join(region, run, "trainer");
     const char *ring     = path_join(region, artifact, "programs.pw");
     if (!compile_from(&job, argument(arguments, "from"), error) ||
-        !try_first_step(&job, artifact, error))
+        !try_first_step(&job, run, error))
         return false;
     Resume      resume  = {.arguments = arguments, .run = run, .plans = job.plans, .steps = steps};
     PackOptions packing = {

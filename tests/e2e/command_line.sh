@@ -160,7 +160,7 @@ expect 0 "$PIPEWRIGHT" plan from.lua $small
 expect 0 "$PIPEWRIGHT" run from.lua $small --out begun --steps 1
 mv hf moved
 expect 2 "$PIPEWRIGHT" run from.lua $small --out begun --steps 2
-says "begun has a copy of it: --set train.from=$PWD/begun/trainer/first_weights"
+says "begun began from is kept in it: --set train.from=$PWD/begun/trainer/first_weights"
 expect 0 "$PIPEWRIGHT" run from.lua $small --out begun --steps 2 \
     --set "${said##*--set }"
 says "2 steps done"
