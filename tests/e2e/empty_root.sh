@@ -3,6 +3,7 @@
 # trainer/build calls, and nothing else: no Pipewright, no Lua, no /proc. It is built and trains there,
 # to the weights that it has outside. Needs root (chroot) and gcc; else it is skipped (77).
 . "$(dirname "$0")/common.sh"
+[ -z "$SANITIZERS" ] || skip "a sanitizer's libraries are not in the root"
 [ "$(id -u)" = 0 ] || skip "only root can change its root"
 compiler=$(cc -print-prog-name=cc1)
 [ -x "$compiler" ] || skip "cc is not gcc: which files it needs is not known"
